@@ -1,10 +1,10 @@
-//! Addresses as they enter: `SocketAddr` as the kernel writes it, in its one form.
+//! Socket addresses as the kernel writes them, and their one canonical form.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// The one form of an address (H54): an IPv4-mapped one is the IPv4 address that it is. Every
-/// address that comes from the kernel passes here, and `proxy` does the same with those of headers,
-/// so that one client is one client to limits, tables and logs.
+/// The canonical form of an address (H54): an IPv4-mapped one becomes IPv4. Every address from the
+/// kernel passes here, and `proxy` does the same with those of headers, so that limits, tables and
+/// logs see one client as one.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip == address.ip() => address, // with its zone
@@ -41,7 +41,7 @@ impl RawAddress {
         },
     };
 
-    /// Writes `address` and says how many bytes of it count.
+    /// Writes `address`. Returns its length in bytes.
     pub(crate) fn set(&mut self, address: SocketAddr) -> libc::socklen_t {
         match address {
             SocketAddr::V4(address) => {
@@ -71,7 +71,7 @@ impl RawAddress {
         unsafe { libc::c_int::from(self.family) == libc::AF_INET6 }
     }
 
-    /// Reads what the kernel wrote, in its [`canonical`] form. `None` for any family but the two.
+    /// Reads what the kernel wrote, in [`canonical`] form. `None`: neither IPv4 nor IPv6.
     pub(crate) fn read(&self) -> Option<SocketAddr> {
         // SAFETY: every member begins with the family, and every bit pattern of the members is
         // valid.
@@ -84,8 +84,7 @@ impl RawAddress {
                 libc::AF_INET6 => Some(canonical(SocketAddr::V6(SocketAddrV6::new(
                     Ipv6Addr::from(self.v6.sin6_addr.s6_addr),
                     u16::from_be(self.v6.sin6_port),
-                    0, /* the flow label is the sender's affair; kept, it would make one client
-                        * look like several */
+                    0, // no flow label: with it, one client would look like several
                     self.v6.sin6_scope_id,
                 )))),
                 _ => None,

@@ -1,8 +1,8 @@
-//! The clock of a process: sampled once a batch and handed down, never read below the loop.
+//! The clock of a process: sampled once a batch and passed down, never read below the loop.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Where a process' monotonic time begins. Copied to every worker, so that their samples compare.
+/// The origin of a process's monotonic time. Copied to every worker, so that their samples compare.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,

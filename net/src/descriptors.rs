@@ -1,4 +1,4 @@
-//! How many descriptors clients may cause to be opened.
+//! The budget of descriptors that clients may cause to be opened.
 
 use std::io;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::stats::Reading;
 
-/// The highest descriptor that [`count_open`] looks at. A process that has just started has not
-/// opened more.
+/// Maximum descriptor that [`count_open`] looks at. A process that has just started has no higher
+/// one.
 const HIGHEST: u64 = 1 << 16;
 
 /// The purpose that a descriptor is opened for.
@@ -15,7 +15,7 @@ const HIGHEST: u64 = 1 << 16;
 pub enum Use {
     /// A relayed socket: its client has authenticated.
     Relayed,
-    /// An accepted connection: any stranger may open one.
+    /// An accepted connection: any client may open one, without authentication.
     Connection,
 }
 
@@ -29,8 +29,8 @@ const USES: [(Use, &str); 2] = [(Use::Relayed, "relayed_socket"), (Use::Connecti
 #[derive(Debug)]
 pub struct Descriptors {
     room: u32,
-    /// How many connections leave for relayed sockets: else strangers who only connect could keep
-    /// users from allocating.
+    /// How many connections leave for relayed sockets: otherwise clients that only connect could
+    /// keep users from allocating.
     kept_for_relayed: u32,
     /// Both counts, see [`Taken`].
     taken: AtomicU64,
@@ -65,7 +65,7 @@ impl Descriptors {
         })
     }
 
-    /// A budget that refuses nothing: the kernel does.
+    /// A budget without a limit: the kernel's holds.
     pub fn unlimited() -> Arc<Self> {
         Self::new(usize::MAX, 0)
     }
@@ -116,7 +116,8 @@ impl Descriptors {
         let room = Reading {
             family: "client_descriptors_maximum",
             cause: None,
-            help: "Maximum number of descriptors that clients may take: the limit without what is open at start and the reserve",
+            help: "Maximum number of descriptors that clients may take: \
+                   the limit without what is open at start and the reserve",
             gauge: true,
             value: self.room.into(),
         };
@@ -184,7 +185,7 @@ impl Taken {
     }
 }
 
-/// A resource whose lack has failed a system call.
+/// The resource whose lack made a system call fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortage {
     /// The process, or the system, has no descriptor left.
@@ -193,7 +194,7 @@ pub enum Shortage {
     Memory,
 }
 
-/// Whether an error tells of a shortage rather than of what was asked.
+/// The shortage that an error reports. `None`: the error has another cause.
 pub fn shortage(error: &io::Error) -> Option<Shortage> {
     match error.raw_os_error()? {
         libc::EMFILE | libc::ENFILE => Some(Shortage::Descriptors),
@@ -202,7 +203,7 @@ pub fn shortage(error: &io::Error) -> Option<Shortage> {
     }
 }
 
-/// The kernel's error when it has no descriptor left.
+/// The error that the kernel returns when no descriptor is left.
 pub(crate) fn none_left() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
 }

@@ -1,10 +1,10 @@
-//! The pulse of a worker, read from outside it.
+//! A worker's heartbeat, read by health checks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A worker older than this is hung: health checks fail.
+/// Age of the last stamp from which a worker counts as hung, and health checks fail.
 pub const HUNG_AFTER: Duration = Duration::from_secs(5);
 
 /// When a worker last began a turn. Clones share the stamp.
@@ -18,8 +18,8 @@ impl Heartbeat {
         self.0.store(now.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// How long ago the last stamp was, at `now` of the same clock. Before the first stamp: the age
-    /// of the clock.
+    /// How long ago the last stamp was, at `now` of the same clock. Before the first stamp: the
+    /// time since the clock started.
     pub fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(Duration::from_millis(self.0.load(Ordering::Relaxed)))
     }

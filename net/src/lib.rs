@@ -18,9 +18,9 @@
 //!
 //! A relayed socket's datagram goes the other way through the same steps, and leaves through the
 //! listener's `sendmmsg` together with those of other relayed sockets. A stream's bytes are cut
-//! into frames ([`Service::frame_len`]) in a scratch buffer, and each frame that is sent to a stream
-//! is queued whole. TLS and DTLS go through the same steps, decrypted: see [`secure`]. A listener
-//! behind a proxy trusts its headers: see [`proxy`].
+//! into frames ([`Service::frame_len`]) in a scratch buffer, and each frame that is sent to a
+//! stream is queued whole. TLS and DTLS go through the same steps, decrypted: see [`secure`]. A
+//! listener behind a proxy trusts its headers: see [`proxy`].
 //!
 //! # Map
 //! [`EventLoop`], [`Service`], [`Io`]: the loop, what it calls, and the calls that it allows.

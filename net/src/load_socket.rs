@@ -1,5 +1,5 @@
-//! One UDP socket that stands for many addresses, 64 datagrams a system call: for programs that
-//! play thousands of clients.
+//! One UDP socket with many addresses, 64 datagrams a system call: for load generators that play
+//! thousands of clients.
 //!
 //! [`bind`] a wildcard address; each datagram then leaves from the local address that
 //! [`BatchSender::push`] names, and [`BatchReceiver::datagram`] says to which one it came. Nothing
@@ -18,12 +18,12 @@ use crate::udp::ancillary::{self, Ancillary, CONTROL_LEN, Control};
 /// Datagrams (or joined runs of them) in one system call.
 pub const BATCH: usize = 64;
 
-/// How a [`bind`] makes its socket.
+/// Options of [`bind`].
 #[derive(Clone, Copy, Debug)]
 pub struct BatchOptions {
-    /// The longest datagram, or joined run of datagrams, in bytes: at most 65,507.
+    /// Maximum length of a datagram, or of a joined run of datagrams, in bytes: at most 65,507.
     pub longest: usize,
-    /// Wanted buffers of the kernel, in bytes; what the system allows is taken.
+    /// Wanted socket buffers, in bytes; the system may allow less.
     pub kernel_buffers: usize,
     /// Whether the kernel may hand over datagrams of one flow joined (UDP_GRO), where it can.
     pub joined: bool,
@@ -62,21 +62,21 @@ pub struct BatchReceiver {
 /// One datagram that came, or a joined run of datagrams.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchDatagram<'a> {
-    /// Who sent it.
+    /// The sender.
     pub source: SocketAddr,
-    /// Which of our addresses it was sent to.
+    /// The address of this socket that it was sent to.
     pub destination: IpAddr,
-    /// What it holds.
+    /// The payload.
     pub bytes: &'a [u8],
-    /// The length of each of the joined datagrams; the last may be shorter. That of `bytes` when
-    /// there is but one.
+    /// The length of each of the joined datagrams; the last may be shorter. For a single datagram:
+    /// the length of `bytes`.
     pub segment: usize,
 }
 
-/// Binds a socket, which does not block, and gives both of its ends.
+/// Binds a non-blocking socket and returns both of its ends.
 ///
 /// # Errors
-/// When the system refuses the address.
+/// The system refuses the address.
 pub fn bind(
     address: SocketAddr,
     options: &BatchOptions,
@@ -131,7 +131,7 @@ impl BatchSender {
     /// Where the socket is bound.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// The system does not tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
@@ -148,12 +148,12 @@ impl BatchSender {
         self.queued.is_empty()
     }
 
-    /// Queues what `fill` writes: it gets the longest datagram's room, with whatever was there
-    /// before, and says how many bytes count. With a `segment` above 0 the kernel cuts that
-    /// into datagrams of so many bytes (UDP_SEGMENT), the last of which may be shorter.
+    /// Queues what `fill` writes: it gets room for the longest datagram, with undefined content,
+    /// and returns the length that it wrote. With a `segment` above 0 the kernel cuts these bytes
+    /// into datagrams of that length (UDP_SEGMENT), the last of which may be shorter.
     ///
     /// # Panics
-    /// When the sender is full, or `fill` counts more bytes than it got.
+    /// If the sender is full, or `fill` returns more bytes than it got.
     pub fn push(
         &mut self,
         from: IpAddr,
@@ -168,11 +168,11 @@ impl BatchSender {
         self.queued.push(Queued { from, to, len, segment });
     }
 
-    /// Sends all that is queued, waiting where the kernel's buffer is full. How many of them the
-    /// kernel refused, each by itself.
+    /// Sends everything that is queued, waiting where the kernel's buffer is full. Returns how many
+    /// datagrams the kernel refused.
     ///
     /// # Errors
-    /// When the socket fails altogether.
+    /// The socket itself fails.
     pub fn flush(&mut self) -> io::Result<usize> {
         let (mut next, mut refused) = (0, 0);
         self.describe();
@@ -233,11 +233,11 @@ impl AsFd for BatchReceiver {
 }
 
 impl BatchReceiver {
-    /// Receives what is there, up to [`BATCH`], in place of what was received before. How many
-    /// came: 0 when there was nothing.
+    /// Receives up to [`BATCH`] datagrams, in place of those received before. Returns how many
+    /// came; 0 if none was there.
     ///
     /// # Errors
-    /// When the socket fails.
+    /// The socket fails.
     pub fn receive(&mut self) -> io::Result<usize> {
         self.count = 0;
         let frame = &mut self.frame;
@@ -271,7 +271,7 @@ impl BatchReceiver {
     }
 
     /// The datagram with this number of those that the last [`receive`](Self::receive) counted.
-    /// `None` for other numbers, and where the kernel did not say whence or whither.
+    /// `None` for other numbers, and where the kernel did not tell an address.
     #[must_use]
     pub fn datagram(&self, index: usize) -> Option<BatchDatagram<'_>> {
         if index >= self.count {
@@ -294,8 +294,8 @@ impl BatchReceiver {
     }
 }
 
-/// What a system call is told of up to [`BATCH`] datagrams. The headers' pointers lead into the
-/// boxes beside them and into the owner's bytes; they are set anew before each call.
+/// The arguments of a system call for up to [`BATCH`] datagrams. The headers' pointers lead into
+/// the boxes beside them and into the owner's bytes; they are set again before each call.
 struct Frame {
     headers: Box<[libc::mmsghdr]>,
     names: Box<[RawAddress]>,

@@ -1,12 +1,12 @@
-//! Whether an address is this host's at present, asked of the kernel's routing.
+//! Finding out from the kernel's routing whether an address is this host's at present.
 //!
-//! The question takes no netlink socket, which sandboxes forbid, and no list of addresses, which is
-//! old as soon as it is read. A connected UDP socket sends nothing; its route tells:
+//! That takes no netlink socket, which sandboxes forbid, and no list of addresses, which is stale
+//! as soon as it is read. A connected UDP socket sends nothing; its route tells:
 //! - The source is the destination itself: the address is local. That is not so for each local
 //!   address: the source of the second address of a subnet is the first, and that of `127.0.0.2` is
 //!   `127.0.0.1`.
 //! - The route leads through the loopback device: its MTU is that of the route to a loopback
-//!   address, which no other device has (65,535 bytes and more), unless somebody has changed it.
+//!   address, which no other device has (65,535 bytes and more), unless it was changed.
 //! - The address can be bound. `ip_nonlocal_bind` lets any address be bound; then one that cannot
 //!   be a host's can be bound, too.
 
@@ -14,19 +14,19 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
-/// An MTU from here on is that of the loopback device as Linux makes it. IPv4 tells at most this.
+/// Minimum MTU of the loopback device as Linux makes it. IPv4 reports at most this.
 const LOOPBACK_MTU: libc::c_int = 65_535;
-/// No host has these addresses: class E, and the discard prefix.
-const NOBODY: (Ipv4Addr, Ipv6Addr) =
+/// Addresses that no host has: class E, and the discard prefix.
+const UNASSIGNED: (Ipv4Addr, Ipv6Addr) =
     (Ipv4Addr::new(240, 0, 0, 1), Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1));
 /// Nothing is sent to it.
 const PORT: u16 = 9;
 
-/// Whether `ip` is an address of this host, now. Makes a handful of system calls, none of which
+/// Whether `ip` is an address of this host now. It makes a handful of system calls, none of which
 /// waits.
 ///
 /// # Errors
-/// The kernel, or a sandbox, refuses to tell.
+/// The kernel or a sandbox refuses to tell.
 pub fn is_local(ip: IpAddr) -> io::Result<bool> {
     let ip = ip.to_canonical();
     let Some((source, mtu)) = route(ip)? else { return Ok(false) };
@@ -36,7 +36,7 @@ pub fn is_local(ip: IpAddr) -> io::Result<bool> {
     let through_loopback =
         || route(loopback(ip)).map(|route| route.is_some_and(|(_, loopback)| loopback == mtu));
     match can_bind(ip)? {
-        true => Ok(!can_bind(nobody(ip))? || through_loopback()?),
+        true => Ok(!can_bind(unassigned(ip))? || through_loopback()?),
         // Every address of a prefix with a local route (AnyIP); for IPv6 such an address cannot be
         // bound.
         false => Ok(mtu >= LOOPBACK_MTU && through_loopback()?),
@@ -47,7 +47,7 @@ pub fn is_local(ip: IpAddr) -> io::Result<bool> {
 /// is sent.
 ///
 /// # Errors
-/// The kernel, or a sandbox, refuses to tell.
+/// The kernel or a sandbox refuses to tell.
 pub fn source_towards(destination: IpAddr) -> io::Result<Option<IpAddr>> {
     Ok(route(destination.to_canonical())?.map(|(source, _)| source))
 }
@@ -79,7 +79,7 @@ fn has_no_route(error: &io::Error, destination: IpAddr) -> bool {
         ErrorKind::NetworkUnreachable
         | ErrorKind::HostUnreachable
         | ErrorKind::AddrNotAvailable => true,
-        // A broadcast address, which is no host's; of anything else it is a refusal.
+        // A broadcast address, which no host has; for any other address it is a refusal.
         ErrorKind::PermissionDenied => {
             error.raw_os_error() == Some(libc::EACCES) && !destination.is_loopback()
         }
@@ -120,8 +120,8 @@ fn loopback(of_family: IpAddr) -> IpAddr {
     if of_family.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
 }
 
-fn nobody(of_family: IpAddr) -> IpAddr {
-    if of_family.is_ipv4() { NOBODY.0.into() } else { NOBODY.1.into() }
+fn unassigned(of_family: IpAddr) -> IpAddr {
+    if of_family.is_ipv4() { UNASSIGNED.0.into() } else { UNASSIGNED.1.into() }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a service sees of what arrived: the payload, and the room around it.
+//! A received datagram or frame as the service sees it: the payload, and the room around it.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -8,30 +8,30 @@ use crate::region::{Region, Span};
 /// Bytes in front of a received datagram that a header may be written to: a ChannelData header
 /// takes 4, a Data indication up to 48.
 pub const HEADROOM: usize = 64;
-/// The longest datagram that is received whole.
+/// Maximum length of a datagram that is received whole, in bytes.
 pub const MAX_DATAGRAM: usize = 65_535;
-/// Bytes behind a received datagram, for the padding that streams want.
+/// Bytes behind a received datagram, for the padding that streams need.
 pub const TAILROOM: usize = 4;
-/// How many datagrams a worker holds between two flushes.
+/// Maximum number of messages that a worker holds between two flushes.
 pub const SLOTS: usize = 64;
 
-/// The distance of two slots. A multiple of the page size would have all 64 headers compete for the
-/// same few lines of the first-level cache. Twenty-one cache lines over 64 KiB spread datagrams of
-/// up to 1,300 bytes over the second level, too, whose addresses repeat every 64 KiB in
-/// a huge page.
+/// The distance of two slots, in bytes. With a multiple of the page size, all 64 headers would
+/// compete for the same few lines of the first-level cache. Twenty-one cache lines over 64 KiB
+/// spread datagrams of up to 1,300 bytes over the second level, too, whose addresses repeat every
+/// 64 KiB in a huge page.
 pub(crate) const STRIDE: usize = 65_536 + 21 * 64;
 const _: () = assert!(HEADROOM + MAX_DATAGRAM + TAILROOM <= STRIDE);
 
 /// Bytes of a region that the slots take.
 pub(crate) const SLOTS_LEN: usize = SLOTS * STRIDE;
 
-/// Where the payload of a slot may lie.
+/// The bytes of a slot that a payload is received into.
 pub(crate) fn slot(index: usize) -> Span {
     let start = index * STRIDE + HEADROOM;
     Span { start, end: start + MAX_DATAGRAM }
 }
 
-/// A received datagram in a worker's region, and the bytes around it that are its own.
+/// A received datagram in a worker's region, with the bytes around it that belong to it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
     pub(crate) payload: Span,
@@ -44,9 +44,9 @@ pub(crate) struct Room {
 /// A received datagram, or a frame of a stream, in the buffer that it was received into.
 ///
 /// The room around the payload belongs to the packet too: [`front_mut`](Self::front_mut) gives
-/// bytes in front of a part of the payload, [`span`](Self::span) names a range to send. What was
-/// handed to [`Io::send`](crate::Io::send) leaves at the end of the batch: do not write over it in
-/// the same call.
+/// bytes in front of a part of the payload, [`span`](Self::span) names a range to send. A span that
+/// was given to [`Io::send`](crate::Io::send) leaves at the end of the batch: do not write over it
+/// in the same call.
 #[derive(Debug)]
 pub struct Packet<'a> {
     region: &'a Region,
@@ -62,22 +62,22 @@ impl<'a> Packet<'a> {
         Self { region, room, exclusive: PhantomData }
     }
 
-    /// What arrived.
+    /// The bytes that arrived.
     pub fn payload(&self) -> &[u8] {
         // SAFETY: the packet has exclusive use of these bytes, and `&self` keeps its own writers
         // away.
         unsafe { self.region.bytes(self.room.payload) }
     }
 
-    /// What arrived, to be changed in place.
+    /// The bytes that arrived, to be changed in place.
     pub fn payload_mut(&mut self) -> &mut [u8] {
         // SAFETY: the packet has exclusive use of these bytes, and `&mut self` makes this the only
         // slice of them.
         unsafe { self.region.bytes_mut(self.room.payload) }
     }
 
-    /// Where `part`, a slice of [`payload`](Self::payload), lies in it. `None` if it is no part of
-    /// it.
+    /// The range of `part`, a slice of [`payload`](Self::payload), in it. `None` if it is no part
+    /// of it.
     pub fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
         let offset = (part.as_ptr() as usize).checked_sub(self.payload().as_ptr() as usize)?;
         let end = offset.checked_add(part.len())?;
@@ -86,7 +86,7 @@ impl<'a> Packet<'a> {
 
     /// The `len` bytes in front of `payload()[offset]`, which may reach into the headroom. `None`
     /// if there is not that much room: a frame of a stream, and a datagram that arrived behind
-    /// another, has only what stands before `offset` in itself.
+    /// another, has only its own bytes before `offset`.
     pub fn front_mut(&mut self, offset: usize, len: usize) -> Option<&mut [u8]> {
         let end = self.room.payload.start + offset;
         if offset > self.room.payload.len() || len > self.room.headroom + offset {

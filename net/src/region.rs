@@ -1,20 +1,20 @@
-//! The one block of memory that a worker receives into and sends from.
+//! The block of memory that a worker receives into and sends from.
 //!
 //! It is mapped once and addressed by offsets. Pages that no packet has touched stay untouched:
 //! sixty-four slots for the largest datagram are 4 MB of address space, and a few hundred kilobytes
 //! of memory under voice traffic.
 //!
-//! Under load each packet lies on a page of its own, or two, far from the others. Huge pages spare
-//! the processor most of the look-ups of addresses that this costs, and take more memory. So the
-//! region begins with small pages, and the loop decides ([`Region::prefer`]).
+//! Under load, each packet lies on a page or two of its own, far from the others. Huge pages save
+//! the processor most of the address lookups that this costs, and take more memory. So the region
+//! begins with small pages, and the loop decides when to change ([`Region::prefer`]).
 
 use std::io;
 use std::ptr::NonNull;
 
-/// A half-open range of bytes of a worker's memory, in which its packets and replies lie.
+/// A half-open range of bytes of a worker's memory: a packet, a reply, or a part of one.
 ///
-/// The loop makes them; a service passes them on. They stay valid until the batch in which they
-/// were made has been flushed.
+/// The loop makes spans; a service passes them on. A span is valid until the batch in which it was
+/// made is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     pub(crate) start: usize,
@@ -33,11 +33,11 @@ impl Span {
     }
 }
 
-/// The size of a huge page (`PMD_SIZE` of x86-64, and of arm64 with pages of 4 KiB). Where it is
-/// another, the kernel uses huge pages for fewer addresses of a region, or for none.
+/// The size of a huge page in bytes (`PMD_SIZE` of x86-64, and of arm64 with pages of 4 KiB). Where
+/// it differs, the kernel uses huge pages for fewer addresses of a region, or for none.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
-/// The pages that a part of a region is wanted to lie in.
+/// The size of pages to prefer for a part of a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PageSize {
     Small,
@@ -57,12 +57,12 @@ pub(crate) struct Region {
 // SAFETY: the region owns its mapping, and nothing about the mapping is bound to the thread that
 // made it.
 unsafe impl Send for Region {}
-// SAFETY: a shared `Region` gives out addresses only; who reads or writes through them answers for
-// exclusion.
+// SAFETY: a shared `Region` gives out addresses only; code that reads or writes through them is
+// responsible for exclusion.
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// A region in small pages.
+    /// A region of `len` bytes in small pages.
     pub(crate) fn new(len: usize) -> io::Result<Self> {
         let alignment = if len < HUGE_PAGE { 1 } else { HUGE_PAGE };
         let mapped = len + alignment - 1;
@@ -92,8 +92,8 @@ impl Region {
 
     /// Asks for pages of this size for what is written to `span` from now on; what was written
     /// before stays where it is, until the kernel moves it in its own time. The span begins and
-    /// ends at multiples of [`HUGE_PAGE`]. A hint: where `/sys/kernel/mm/transparent_hugepage/
-    /// enabled` is `never`, pages stay small.
+    /// ends at multiples of [`HUGE_PAGE`]. It is a hint: where
+    /// `/sys/kernel/mm/transparent_hugepage/enabled` is `never`, pages stay small.
     ///
     /// # Panics
     /// If the span does not lie in the region.
@@ -144,7 +144,7 @@ impl Region {
 
     /// # Safety
     /// Nothing else may read or write the bytes of `span` while the slice lives.
-    #[allow(clippy::mut_from_ref)] // the region is raw memory; exclusion is the caller's promise, not the borrow's
+    #[allow(clippy::mut_from_ref)] // raw memory: the caller promises exclusion, not the borrow
     pub(crate) unsafe fn bytes_mut(&self, span: Span) -> &mut [u8] {
         // SAFETY: as in `bytes`, and the caller promises that the access is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.address(span).as_ptr(), span.len()) }

@@ -1,16 +1,16 @@
-//! Tables whose keys outlive their entries safely: a stale key finds nothing, never a newer entry.
+//! Tables whose keys may outlive their entries: a stale key finds nothing, never a newer entry.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Names one entry of a table: an index, and the generation of the entry that lived there.
+/// Names one entry of a table: an index, and the generation of the entry at that index.
 pub struct Key<T> {
     index: u32,
     generation: u32,
     of: PhantomData<fn(T)>,
 }
 
-/// Generations fit beside a kind in one epoll event.
+/// Bits of a generation, so that a key fits beside a kind in one epoll event.
 const GENERATION_MASK: u32 = 0x0fff_ffff;
 
 impl<T> Key<T> {
@@ -75,7 +75,7 @@ impl<T, E> Slots<T, E> {
         self.insert_with(|_| entry)
     }
 
-    /// Puts in an entry that knows its key.
+    /// Inserts an entry that contains its own key.
     pub(crate) fn insert_with(&mut self, entry: impl FnOnce(Key<T>) -> E) -> Key<T> {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, entry: None });
@@ -112,12 +112,12 @@ impl<T, E> Slots<T, E> {
         self.slots.len() - self.free.len()
     }
 
-    /// How many places there are, taken or free: the bound of [`at`](Self::at).
+    /// How many indexes there are, taken or free: the bound of [`at`](Self::at).
     pub(crate) fn places(&self) -> usize {
         self.slots.len()
     }
 
-    /// What lives at place `index`, for walks over the table.
+    /// The entry at `index`, for walks over the table.
     pub(crate) fn at(&self, index: usize) -> Option<(Key<T>, &E)> {
         let slot = self.slots.get(index)?;
         let key = Key { index: index as u32, generation: slot.generation, of: PhantomData };
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stale_key_never_reaches_the_place_next_owner() {
+    fn a_stale_key_never_reaches_the_next_entry_at_its_index() {
         let mut slots: Slots<u8, &str> = Slots::new();
         let old = slots.insert("old");
         assert_eq!(slots.remove(old), Some("old"));

@@ -1,4 +1,4 @@
-//! What a worker counts. One shard a worker, read by the control side at scrape time.
+//! A worker's counters. One set for each worker, read by the control side at scrape time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,17 +10,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Adds; only the one writer may.
+    /// Adds `n`. Only the one writer may call it.
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
-    /// Sets; only the one writer may.
+    /// Sets the value to `n`. Only the one writer may call it.
     pub fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
     }
 
-    /// The value now.
+    /// The present value.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -29,21 +29,21 @@ impl Count {
 /// One counter as an exporter sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// What is counted, in the words of a metric's name without prefix and `_total`:
-    /// `datagrams_received_bytes`.
+    /// The metric's name without prefix and `_total`, such as `datagrams_received_bytes`.
     pub family: &'static str,
-    /// For the family `dropped`, which has several counters: why.
+    /// The cause, for families with several counters, such as `dropped`.
     pub cause: Option<&'static str>,
     /// The help text of the family.
     pub help: &'static str,
-    /// Whether it goes up and down.
+    /// Whether it is a gauge, which goes up and down.
     pub gauge: bool,
-    /// The value now.
+    /// The present value.
     pub value: u64,
 }
 
 impl Reading {
-    /// The field's name says what it is: `dropped_` and a cause, `_open` for what comes and goes.
+    /// A reading by the name of its field: `dropped_` and a cause, or `_open` at the end of a
+    /// gauge.
     fn of(field: &'static str, help: &'static str, value: u64) -> Self {
         let plain =
             Self { family: field, cause: None, help, gauge: field.ends_with("_open"), value };
@@ -61,7 +61,8 @@ impl Reading {
 
 macro_rules! stats {
     ($(#[doc = $doc:literal] $name:ident,)+) => {
-        /// The counters of one worker, on cache lines of their own. All are totals, but those that end in `_open`.
+        /// The counters of one worker, on cache lines of their own. Names that end in `_open` are
+        /// gauges; all others are totals.
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub struct Stats {
@@ -71,7 +72,10 @@ macro_rules! stats {
         impl Stats {
             /// Every counter, for an exporter.
             pub fn readings(&self) -> impl Iterator<Item = Reading> {
-                [$(Reading::of(stringify!($name), $doc.trim_ascii(), self.$name.value()),)+].into_iter()
+                [$(
+                    Reading::of(stringify!($name), $doc.trim_ascii(), self.$name.value()),
+                )+]
+                .into_iter()
             }
         }
     };
@@ -100,7 +104,8 @@ stats! {
     send_calls,
     /// System calls that entered the ring of io_uring
     ring_enters,
-    /// Receives of the ring that ended and were begun again: no buffer was free, or an ICMP error came
+    /// Receives of the ring that ended and were begun again: no buffer was free, or an ICMP error
+    /// came
     receives_restarted,
     /// Datagrams dropped: the socket's send buffer was full
     dropped_send_buffer_full,
@@ -122,7 +127,8 @@ stats! {
     dropped_record_too_long,
     /// Datagrams dropped: no DTLS record in them was authentic and new
     dropped_unauthentic,
-    /// DTLS records dropped: they came behind others in one datagram, and the turn had no room for them
+    /// DTLS records dropped: they came behind others in one datagram, and the turn had no room for
+    /// them
     dropped_too_many_records,
     /// Datagrams dropped: they belong to no DTLS association or handshake, and begin none
     dropped_no_handshake,
@@ -138,7 +144,7 @@ stats! {
     associations_established,
     /// DTLS associations refused by the service at once
     associations_refused,
-    /// DTLS associations ended, whoever ended them
+    /// DTLS associations ended, by either side
     associations_closed,
     /// Streams open now (gauge)
     streams_open,
@@ -148,7 +154,7 @@ stats! {
     streams_refused,
     /// Streams reset: a trusted proxy sent no PROXY header in time, or a bad one
     streams_without_proxy_header,
-    /// Streams ended, whoever ended them
+    /// Streams ended, by either side
     streams_closed,
     /// Turns in which accepting failed for want of descriptors or memory
     accept_exhausted,

@@ -1,16 +1,16 @@
-//! Which worker a client's datagrams reach.
+//! Steering: the choice of the worker that a client's datagrams reach.
 //!
 //! A classic BPF program on the SO_REUSEPORT group of a listener chooses the worker from the source
 //! address and port, and [`worker_of`] computes the same in user space, so that a restored
 //! allocation is given to the worker that its client will reach. Attaching one needs no privilege.
 //!
 //! The program's answer is an index into the group, in the order in which its sockets were bound;
-//! closing one moves the last into its place. So: bind all, in the order of the workers, before the
-//! first thread starts; close none singly.
+//! closing one moves the last to its index. So bind all of them, in the order of the workers,
+//! before the first thread starts, and close none by itself.
 //!
 //! # Send-only sockets
-//! Behind the workers' sockets, at indexes that the program never returns, stands a second socket
-//! for each of them: small datagrams leave through it, with DF set
+//! Behind the workers' sockets, at indexes that the program never returns, each of them has a
+//! second socket: small datagrams leave through it, with DF set
 //! ([`DontFragment::Small`](crate::DontFragment)). It receives nothing and is not watched, so that
 //! the end of a send wakes no worker. These sockets are bound only after the program is attached:
 //! without it, the kernel would give them datagrams that no worker reads.
@@ -61,21 +61,22 @@ fn fold(hash: u32, word: u32) -> u32 {
 pub struct UdpGroup {
     /// Worker `i` owns socket `i`.
     pub sockets: Vec<UdpSocket>,
-    /// Why datagrams are not steered, if they are not: to be logged, not fatal (see [`attach`]).
+    /// Why datagrams are not steered, if they are not. It is for the log, and not fatal (see
+    /// [`attach`]).
     pub unsteered: Option<io::Error>,
 }
 
-/// Binds `local` for each of `workers` and steers the group. What arrives before the steering
-/// stands is dropped, as on a port that is not yet open: it would fall to any worker, and one that
-/// does not hold a client's allocation would answer that there is none.
+/// Binds `local` for each of `workers` and steers the group. What arrives before the group is
+/// steered is dropped, as on a port that is not yet open: it could reach any worker, and one that
+/// does not hold a client's allocation would reply that there is none.
 ///
 /// Takes a descriptor for each worker; two over IPv4, where the group is steered and
 /// `options.dont_fragment` is [`DontFragment::Small`](crate::DontFragment::Small): one socket
 /// receives, and sends what is large, the other sends what is small.
 ///
 /// # Errors
-/// As [`UdpSocket::bind`], also when another process of the same user shares the port willingly:
-/// SO_REUSEPORT alone would let two servers split one port's clients unnoticed.
+/// As [`UdpSocket::bind`], also when another process of the same user shares the port with
+/// SO_REUSEPORT, which alone would let two servers split one port's clients unnoticed.
 pub fn bind_udp_group(
     local: SocketAddr,
     options: &UdpOptions,
@@ -86,13 +87,13 @@ pub fn bind_udp_group(
     drop(probe);
     let options = UdpOptions { reuse_port: true, ..*options };
     let mut sockets = (0..workers)
-        .map(|_| UdpSocket::bind_deaf(local, &options))
+        .map(|_| UdpSocket::bind_dropping(local, &options))
         .collect::<io::Result<Vec<_>>>()?;
     let unsteered = attach(&sockets).err();
     if unsteered.is_none() {
         sockets.iter_mut().try_for_each(|socket| socket.add_send_only(&options))?;
     }
-    sockets.iter().try_for_each(UdpSocket::hear)?;
+    sockets.iter().try_for_each(UdpSocket::stop_dropping)?;
     Ok(UdpGroup { sockets, unsteered })
 }
 
@@ -100,7 +101,8 @@ pub fn bind_udp_group(
 /// host does not have. The kernel spreads connections; each stays where it was accepted.
 ///
 /// # Errors
-/// As [`Listener::bind`], also when another process of the same user shares the port willingly.
+/// As [`Listener::bind`], also when another process of the same user shares the port with
+/// SO_REUSEPORT.
 pub fn bind_tcp_group(
     local: SocketAddr,
     freebind: bool,
@@ -113,7 +115,7 @@ pub fn bind_tcp_group(
 /// Makes the group of `sockets`, one for each worker in their order, choose by [`worker_of`].
 ///
 /// # Errors
-/// When the kernel refuses the program. Datagrams are then spread by the kernel's own hash: a
+/// The kernel refuses the program. Datagrams are then spread by the kernel's own hash: a
 /// 5-tuple still always reaches the same worker, but not the one that `worker_of` names.
 pub fn attach(sockets: &[UdpSocket]) -> io::Result<()> {
     let Some(first) = sockets.first() else {
@@ -138,7 +140,7 @@ pub fn attach(sockets: &[UdpSocket]) -> io::Result<()> {
     Ok(())
 }
 
-/// Offsets from here on address the network header.
+/// Base of offsets in the network header.
 const NETWORK: u32 = libc::SKF_NET_OFF as u32;
 
 fn program(ipv6: bool, workers: u32) -> Vec<libc::sock_filter> {
@@ -169,7 +171,7 @@ fn program(ipv6: bool, workers: u32) -> Vec<libc::sock_filter> {
         fold(&mut put);
     }
     if ipv6 {
-        // The port stands behind the header, if UDP is what follows it.
+        // The port follows the header, if UDP does.
         put(BPF_LD | BPF_B | BPF_ABS, NETWORK.wrapping_add(6));
         code.push(sock_filter {
             code: (BPF_JMP | BPF_JEQ | BPF_K) as u16,
@@ -186,7 +188,7 @@ fn program(ipv6: bool, workers: u32) -> Vec<libc::sock_filter> {
         put(BPF_JMP | BPF_JA, 1);
         put(BPF_LD | BPF_H | BPF_ABS, NETWORK.wrapping_add(40));
     } else {
-        put(BPF_LDX | BPF_B | BPF_MSH, NETWORK); // X = the length of the IPv4 header, options included
+        put(BPF_LDX | BPF_B | BPF_MSH, NETWORK); // X = length of the IPv4 header with options
         put(BPF_LD | BPF_H | BPF_IND, NETWORK);
     }
     fold(&mut put);

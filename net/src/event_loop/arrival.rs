@@ -30,8 +30,8 @@ pub struct Arrival {
 
 impl Arrival {
     /// The way back, with no traffic class: from the address that the datagram was sent to, to its
-    /// source or to the proxy. For plain datagrams only; [`Io::reply_secure`](super::Io::reply_secure)
-    /// answers what came through an association.
+    /// source or to the proxy. For plain datagrams only: an association's are answered by
+    /// [`Io::reply_secure`](super::Io::reply_secure).
     pub fn reply(&self) -> Route {
         Route {
             socket: self.socket,

@@ -99,7 +99,7 @@ pub(super) struct Associations {
     opened: Vec<u8>,
     /// Lent to the association that is written.
     writing: Pipe,
-    /// What is encrypted next.
+    /// The plaintext that is encrypted next.
     plaintext: Vec<u8>,
     handshaker: Option<HandshakerClient>,
     stats: Arc<Stats>,

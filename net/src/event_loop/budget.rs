@@ -1,24 +1,24 @@
-//! How much a turn may do of each kind, over all sockets, streams and associations together (H52):
-//! each of them has a bound of its own, and there are thousands.
+//! The budget of a turn for each kind of work, over all sockets, streams and associations together
+//! (H52): each of them has a limit of its own, and there are thousands.
 
-/// Frames of all streams.
+/// Maximum number of frames of all streams.
 const FRAMES: usize = 1024;
-/// Bytes read from all streams.
+/// Maximum number of bytes read from all streams.
 const BYTES: usize = 1 << 20;
-/// Frames of one stream, about as many as a batch of datagrams has: at the most, and at the least,
-/// however many streams wait.
+/// Maximum number of frames of one stream, about as many as a batch of datagrams has; and the
+/// minimum share, however many streams wait.
 const SHARE: usize = 128;
 const LEAST_SHARE: usize = 16;
-/// DTLS records of all associations, without the first of each datagram.
+/// Maximum number of DTLS records of all associations, without the first of each datagram.
 const RECORDS: usize = 512;
-/// Connections accepted from all listeners.
+/// Maximum number of connections accepted from all listeners.
 const ACCEPTS: usize = 64;
-/// ICMP errors of all sockets.
+/// Maximum number of ICMP errors of all sockets.
 const ERRORS: usize = 256;
-/// Connections and handshakes that end because their time is up.
+/// Maximum number of connections and handshakes that end because their time is up.
 const ENDINGS: usize = 64;
 
-/// The rest of a turn's budget.
+/// The unused part of a turn's budget.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget {
     pub(super) frames: usize,
@@ -45,7 +45,7 @@ impl Budget {
         }
     }
 
-    /// Whether the streams have had their part of the turn.
+    /// Whether no more is to be read from streams in this turn.
     pub(super) fn is_spent_on_streams(&self) -> bool {
         self.frames == 0 || self.bytes == 0
     }
@@ -60,13 +60,13 @@ impl Budget {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Frames that the stream in hand may be served of.
+    /// Maximum number of frames that the next stream may be served.
     pub(super) fn share(&self) -> usize {
         self.share.min(self.frames)
     }
 }
 
-/// Takes one out of what is `left` of a budget; `false`: there was nothing left.
+/// Takes one unit of what is `left` of a budget; `false`: nothing was left.
 pub(super) fn take(left: &mut usize) -> bool {
     let had = *left > 0;
     *left = left.saturating_sub(1);

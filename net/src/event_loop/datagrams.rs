@@ -43,7 +43,8 @@ pub(super) struct SocketEntry {
     pub(super) descriptor: Option<Descriptor>,
     pub(super) tag: u64,
     pub(super) limit: ReceiveLimit,
-    /// What happens to a datagram before the service gets it; usually nothing.
+    /// For a listener: the kinds of datagrams that it takes, if not all go to the service as they
+    /// are.
     pub(super) demux: Option<Box<Demux>>,
     /// The turn, by its number, in which it was last received from.
     pub(super) received_in: u64,

@@ -1,5 +1,5 @@
-//! DTLS datagrams: a ClientHello is answered with a cookie, a handshake's are sent to the handshaker,
-//! an association's are decrypted.
+//! DTLS datagrams: a ClientHello is answered with a cookie, a handshake's datagrams are sent to the
+//! handshaker, an association's are decrypted.
 
 use super::arrival::Arrival;
 use super::associations::{Flow, Held, UnderWay};

@@ -407,7 +407,7 @@ impl Io {
         }
     }
 
-    /// What is known of an association. `None`: it is gone.
+    /// The addresses and the tag of an association. `None`: it is gone.
     pub fn association(&self, key: AssociationKey) -> Option<AssociationInfo> {
         self.associations.info(key)
     }
@@ -450,7 +450,7 @@ impl Io {
         self.free_batch();
     }
 
-    /// What was queued has left: its memory is free, and released sockets are closed.
+    /// Notes that the batch has left: its memory is free, and released sockets are closed.
     fn free_batch(&mut self) {
         self.memory.free();
         self.datagrams.close_released();

@@ -1,29 +1,29 @@
 //! Moderation: at a high rate, a short rest before the wait lets packets gather, so that one turn
 //! serves several.
 //!
-//! A turn has a price of its own: the wait, the wake-up, a send for each socket. When packets come
-//! a few microseconds apart, each finds the worker just gone to sleep, and is a turn. A rest of 100
-//! µs costs each packet less than that, and saves most of the turns.
+//! A turn has a cost of its own: the wait, the wake-up, a send for each socket. When packets come a
+//! few microseconds apart, each of them finds the worker asleep again and takes a whole turn. A
+//! rest of 100 µs delays each packet by at most that, and saves most of the turns.
 
 use std::ptr;
 use std::time::Duration;
 
-/// Over how long the rate is measured.
+/// How long the rate is measured.
 const WINDOW: Duration = Duration::from_millis(2);
-/// Packets a second from which on the worker rests. Far below, a packet would have waited for
-/// nothing.
+/// Packets a second from which the worker rests. Far below, a packet would wait without another
+/// joining it.
 const HIGH_RATE: u64 = 10_000;
-/// A turn that brought so many packets is worth its price: there is no rest after it.
+/// Packets in one turn from which there is no rest after it: such a turn is worth its cost.
 const LARGE_TURN: u64 = 8;
 
-/// When to rest. It learns from the turns.
+/// Decides when to rest, from the turns so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Moderation {
-    /// How long a rest is. Zero: there is none.
+    /// How long a rest lasts. Zero: there is none.
     rest: Duration,
-    /// Packets that had come when the last turn ended.
+    /// Packets received when the last turn ended.
     seen: u64,
-    /// When the window began, and the packets that had come by then.
+    /// When the window began, and the packets received by then.
     since: Duration,
     before: u64,
     /// Whether the rate was high in the last window.
@@ -35,15 +35,15 @@ impl Moderation {
         Self { rest, ..Self::default() }
     }
 
-    /// Learns that a turn began at `now`, after whose work `packets` have come in all, and says how
-    /// long to rest before the next wait. Zero: not at all.
+    /// Notes a turn that began at `now`; `packets` have been received in all since the start.
+    /// Returns how long to rest before the next wait. Zero: not at all.
     pub(super) fn note(&mut self, now: Duration, packets: u64) -> Duration {
         let turn = packets - self.seen;
         self.seen = packets;
         let elapsed = now.saturating_sub(self.since);
         if elapsed >= WINDOW {
-            // The packets of this very turn count for the next window: they came at its end,
-            // however long nothing came before.
+            // The packets of this turn count for the next window: they came at its end, however
+            // long nothing came before.
             let came = packets - turn - self.before;
             self.high = u128::from(came) * 1_000_000 >= u128::from(HIGH_RATE) * elapsed.as_micros();
             (self.since, self.before) = (now, packets - turn);
@@ -53,14 +53,14 @@ impl Moderation {
     }
 }
 
-/// Lets this thread's timers be exact to a microsecond: by default a rest of 100 µs may take 150.
+/// Makes this thread's timers exact to a microsecond: by default a rest of 100 µs may take 150.
 pub(super) fn make_timers_exact() {
     const SLACK: libc::c_ulong = 1_000; // nanoseconds
     // SAFETY: the call takes no pointers. Where it is refused, rests are longer.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, SLACK) };
 }
 
-/// Does nothing for `rest`, below a second; or less, if a signal comes.
+/// Sleeps for `rest`, below a second; less, if a signal comes.
 pub(super) fn rest(rest: Duration) {
     if rest.is_zero() {
         return;
@@ -79,9 +79,8 @@ mod tests {
 
     const REST: Duration = Duration::from_micros(50);
 
-    /// Plays `seconds` of packets that come `gap` apart, to a worker that needs 5 µs for each: how
-    /// many turns there were, how many rests, and the longest that a packet waited for its
-    /// turn.
+    /// Plays `packets` that come `gap` apart to a worker that needs 5 µs for each. Returns the
+    /// turns, the rests, and how long a packet waited for its turn at most.
     fn play(moderation: &mut Moderation, gap: Duration, packets: u32) -> (u32, u32, Duration) {
         let work = Duration::from_micros(5);
         let (mut turns, mut rests, mut longest) = (0, 0, Duration::ZERO);

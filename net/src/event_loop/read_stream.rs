@@ -69,16 +69,16 @@ impl EventLoop {
         };
         match (&stream.layer, stream.state) {
             (_, State::Draining { .. }) => {}
-            _ if stream.in_line => {} // those before it come first, and what it sent before
+            _ if stream.in_line => {} // it waits for its share
             (Layer::Plain, _) => self.read_plain(now, key, service),
             (Layer::Setup(_), _) => self.read_setup(now, key, service),
             (Layer::Secure(_), _) => self.read_records(now, key, service),
         }
     }
 
-    /// Serves the streams that the last turn had no room for, in their order: each gets its share of
-    /// the turn, and one that has more goes behind the others. They come before streams that have
-    /// just become ready, or they would starve.
+    /// Serves the streams that the last turn had no room for, in their order: each gets its share
+    /// of the turn, and one that has more goes behind the others. They come before streams that
+    /// have just become ready, or they would starve.
     pub(super) fn resume_streams<S: Service>(&mut self, now: Sample, service: &mut S) {
         for _ in 0..self.io.streams.waiting() {
             if self.budget.is_spent_on_streams() {
@@ -204,7 +204,8 @@ impl EventLoop {
                 return; // the service closed it
             };
             if stream.incoming.is_aside() {
-                return; // there was more in them than a turn takes; by then all of them had been decrypted
+                // They held more than a turn takes; by then all of them had been decrypted.
+                return;
             }
             let Layer::Secure(session) = &mut stream.layer else { return };
             let stats = &self.io.stats;
@@ -223,7 +224,8 @@ impl EventLoop {
                 Ok(Progress::End) => return self.end(now, key, StreamEnd::PeerClosed, service),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if session.wants_write() {
-                        self.io.streams.write_later(key); // the protocol's own answers, such as to a change of keys
+                        // The protocol's own replies, such as to a change of keys.
+                        self.io.streams.write_later(key);
                     } else if is_part && let Some(info) = self.io.streams.info(key) {
                         service.half_frame(now, &info, &mut self.io);
                     }
@@ -246,8 +248,8 @@ impl EventLoop {
         }
     }
 
-    /// Passes the frames in `read`, a part of the scratch buffer, to the service, and keeps the half
-    /// one behind them.
+    /// Passes the frames in `read`, a part of the scratch buffer, to the service, and keeps the
+    /// half one behind them.
     pub(super) fn frames<S: Service>(
         &mut self,
         now: Sample,
@@ -285,7 +287,8 @@ impl EventLoop {
                     if let Some(stream) = self.io.streams.get_mut(key) {
                         stream.incoming.keep(bytes, announced);
                     }
-                    self.reject_header(now, key, bytes, service); // "PROX" looks like a channel's number and a length
+                    // "PROX" looks like a channel number and a length.
+                    self.reject_header(now, key, bytes, service);
                     return service.half_frame(now, &info, &mut self.io);
                 }
                 Next::Malformed => {

@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
-use super::EventLoop;
 use super::arrival::Arrival;
 use super::budget::take;
+use super::demux::{Treatment, is_secure};
 use super::service::Service;
+use super::{EventLoop, Rejection, RejectionReason};
 use crate::clock::Sample;
 use crate::epoll::{Events, Source};
 use crate::keys::SocketKey;
 use crate::packet::{Packet, Room, SLOTS};
+use crate::proxy::{self, Parsed};
 use crate::udp::{Received, read_error, take_pending};
 use crate::uring::{Completion, PLENTY};
 
@@ -208,6 +210,48 @@ impl EventLoop {
             if self.io.datagrams.get(key).is_none() {
                 return;
             }
+        }
+    }
+
+    /// Takes the proxy's header off a datagram, and passes the rest to the service or to DTLS.
+    fn demultiplex<S: Service>(
+        &mut self,
+        now: Sample,
+        treatment: Treatment,
+        arrival: Arrival,
+        room: Room,
+        service: &mut S,
+    ) {
+        let (mut arrival, mut room) = (arrival, room);
+        if treatment.proxied {
+            // SAFETY: these bytes are this datagram's, and no packet of it is alive yet.
+            let bytes = unsafe { self.region.bytes(room.payload) };
+            let header = match proxy::parse(bytes) {
+                Ok(Parsed::Whole(header)) => header,
+                partial => {
+                    self.io.stats.dropped_proxy_header.add(1);
+                    let reason = partial
+                        .err()
+                        .map_or(RejectionReason::ProxyHeaderCutShort, RejectionReason::ProxyHeader);
+                    let (source, local) = (arrival.source, arrival.destination);
+                    return service.rejected(now, &Rejection { source, local, reason });
+                }
+            };
+            if let Some(ends) = header.endpoints {
+                arrival.via = Some(arrival.source);
+                (arrival.source, arrival.destination) = (ends.source, ends.destination);
+            }
+            room.payload.start += header.len;
+            room.headroom += header.len;
+        }
+        // SAFETY: as above.
+        let first = unsafe { self.region.bytes(room.payload) }.first().copied();
+        if treatment.dtls && (!treatment.plain || first.is_some_and(is_secure)) {
+            self.secure_datagram(now, &arrival, room, service);
+        } else if treatment.plain {
+            self.pass_datagram(now, &arrival, room, service);
+        } else {
+            self.io.stats.dropped_not_served.add(1);
         }
     }
 

@@ -4,8 +4,8 @@ use crate::packet::SLOTS;
 
 /// Maximum number of messages of a relayed socket in one turn.
 const LARGEST: u8 = 16;
-/// Datagrams that a listener, and a relayed socket, should bring in one turn at the most: a message
-/// may hold dozens.
+/// Maximum number of datagrams that a listener, and a relayed socket, should bring in one turn: a
+/// message may hold dozens.
 const LISTENER_DATAGRAMS: usize = 4 * SLOTS;
 const RELAYED_DATAGRAMS: usize = SLOTS;
 /// Full receives in a row after which more than one datagram is probably waiting; and the maximum,
@@ -17,9 +17,9 @@ const LONGEST_STREAK: u8 = 128;
 ///
 /// A listener takes what the slots hold. A relayed socket usually has one datagram waiting: asking
 /// for one is the cheapest system call, and asking for more costs an empty look each time. Its
-/// limit doubles while it keeps reaching it, as a stream of video does. One datagram after the other
-/// reaches a limit of one, too: where a second look found nothing, the next comes after twice as
-/// many receives.
+/// limit doubles while it keeps reaching it, as a stream of video does. One datagram after the
+/// other reaches a limit of one, too: where a second look found nothing, the next comes after twice
+/// as many receives.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReceiveLimit {
     wanted: u8,

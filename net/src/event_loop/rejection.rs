@@ -1,18 +1,19 @@
-//! What the loop refuses without asking its service, and an operator may have to act on (H57).
+//! Refusals that the loop makes without asking its service, and that an operator may have to act on
+//! (H57).
 
 use std::net::SocketAddr;
 
 use crate::proxy;
 use crate::secure::Failure;
 
-/// Something that was refused. [`Service::rejected`](super::Service::rejected) tells it.
+/// Something that was refused, for [`Service::rejected`](super::Service::rejected).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
-    /// Who sent it: the client, or the proxy whose header could not be taken.
+    /// The sender: the client, or the proxy whose header could not be taken.
     pub source: SocketAddr,
-    /// The address of ours that it was sent to.
+    /// The server's address that it was sent to.
     pub local: SocketAddr,
-    /// Why it was refused.
+    /// The reason.
     pub reason: RejectionReason,
 }
 
@@ -27,8 +28,8 @@ pub enum RejectionReason {
     ProxyHeaderSlow,
     /// A PROXY header came from an address that is not trusted to send one.
     ProxyUntrusted,
-    /// A TLS or DTLS handshake failed: the client's bytes, or nothing in common, in a few words of
-    /// the program.
+    /// A TLS or DTLS handshake failed: the client's bytes were wrong, or the two have nothing in
+    /// common. The words are the program's.
     Handshake(&'static str),
     /// The client ended a TLS or DTLS handshake with this fatal alert.
     Alert(&'static str),
@@ -41,7 +42,7 @@ pub enum RejectionReason {
 }
 
 impl RejectionReason {
-    /// `None` for clients that went away or were slow: they may do that.
+    /// `None` for clients that went away or were slow: that is no reason to act.
     pub(super) fn of(failure: Failure) -> Option<Self> {
         match failure {
             Failure::Refused(words) => Some(Self::Handshake(words)),

@@ -24,8 +24,8 @@ pub trait Service {
     /// A datagram arrived.
     fn datagram(&mut self, now: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io);
 
-    /// A connection was accepted; through a proxy: its PROXY header has come. A refused one is reset
-    /// at once, without a further call.
+    /// A connection was accepted; through a proxy: its PROXY header has come. A refused one is
+    /// reset at once, without a further call.
     fn accepted(&mut self, now: Sample, stream: &StreamInfo, io: &mut Io) -> Admission {
         let _ = (now, stream, io);
         Admission::Refuse
@@ -37,8 +37,8 @@ pub trait Service {
     }
 
     /// The length of the frame that `bytes` begin with, padding included; `None` if more bytes are
-    /// needed to tell. 16 bytes must be enough: beyond that, the stream counts as malformed. `bytes`
-    /// is what has arrived, from the first byte of a frame on, and at least one byte.
+    /// needed to tell. 16 bytes must be enough: beyond that, the stream counts as malformed.
+    /// `bytes` is what has arrived, from the first byte of a frame on, and at least one byte.
     ///
     /// # Errors
     /// [`Malformed`]: the bytes begin no frame. The stream is closed.

@@ -2,7 +2,7 @@
 //!
 //! Its format is HAProxy's "The PROXY protocol", section 2.2: a signature, version and command,
 //! family and transport, the length of what follows; then two addresses and ports, and any number
-//! of type-length-value fields, which nobody here needs.
+//! of type-length-value fields, which are skipped here.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,22 +15,22 @@ const VERSION_1: &[u8] = b"PROXY";
 /// in a client's certificate.
 pub const MAX_HEADER: usize = 4_096;
 
-/// How far a header could be read.
+/// The result of reading a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parsed {
-    /// It is not whole yet. So many bytes are wanted in all, as far as can be told.
+    /// It is not whole yet: at least this many bytes are needed in all.
     Wanted(usize),
-    /// It is whole.
+    /// The whole header.
     Whole(Header),
 }
 
-/// A header.
+/// A PROXY header, version 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Its length in bytes: what the client sent begins behind it.
     pub len: usize,
-    /// For whom the proxy speaks. `None`: for itself, or for somebody without an IP address; the
-    /// connection's own ends count.
+    /// The ends that the proxy names. `None`: it speaks for itself, or for a client without an IP
+    /// address; the connection's own ends count.
     pub endpoints: Option<Endpoints>,
 }
 
@@ -41,21 +41,21 @@ pub struct Header {
 pub struct Endpoints {
     /// The client.
     pub source: SocketAddr,
-    /// What the client sent to.
+    /// The address that the client sent to.
     pub destination: SocketAddr,
 }
 
-/// Why the bytes are no header that can be taken.
+/// Why the bytes are no acceptable header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// They begin no header.
+    /// The bytes begin no header.
     Missing,
     /// A header of version 1, the text form.
     Version1,
     /// A version, command, transport or address family that the protocol does not have, or
     /// addresses that are cut short.
     Malformed,
-    /// It announces more than [`MAX_HEADER`] bytes.
+    /// The header announces more than [`MAX_HEADER`] bytes.
     TooLong,
     /// A type-length-value field runs past the header's end.
     BadField,
@@ -97,7 +97,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
         return Ok(Parsed::Wanted(len));
     };
     let endpoints = match (version_command & 0xf, family_transport >> 4) {
-        (0, _) | (1, 0) => None, // whatever follows is to be skipped
+        (0, _) | (1, 0) => None, // the rest is skipped
         (1, 1) => Some(addresses::<4>(body)?),
         (1, 2) => Some(addresses::<16>(body)?),
         (1, 3) if body.len() >= 2 * 108 => None,
@@ -124,7 +124,7 @@ where
     })
 }
 
-/// Fields are a type, a length of two bytes and so many bytes.
+/// Skips the fields, each a type, a length of two bytes and that many bytes.
 fn skip(mut fields: &[u8]) -> Result<(), Fault> {
     while let [_, high, low, rest @ ..] = fields {
         fields =

@@ -1,4 +1,4 @@
-//! The PROXY protocol, version 2: a proxy that we trust says for whom it speaks.
+//! The PROXY protocol, version 2: a trusted proxy names the client that it speaks for.
 
 mod header;
 mod trusted;

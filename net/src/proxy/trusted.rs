@@ -1,8 +1,8 @@
-//! Whose PROXY headers are believed.
+//! The proxies whose PROXY headers are trusted.
 
 use std::net::IpAddr;
 
-/// The prefixes of proxies whose headers are believed, and wanted.
+/// The prefixes of proxies whose headers are trusted, and required.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     prefixes: Vec<Prefix>,
@@ -15,15 +15,15 @@ struct Prefix {
 }
 
 impl TrustedProxies {
-    /// Proxies of these prefixes, each an address and the number of its bits that count (more than
-    /// there are: all).
+    /// Proxies of these prefixes, each an address and the number of its leading bits that count (a
+    /// larger number than it has: all).
     pub fn new(prefixes: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
         Self {
             prefixes: prefixes.into_iter().map(|(address, len)| Prefix { address, len }).collect(),
         }
     }
 
-    /// Whether `peer` is one of them.
+    /// Whether `peer` is a trusted proxy.
     pub fn contains(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.prefixes.iter().any(|prefix| prefix.contains(peer))

@@ -3,9 +3,9 @@
 /// Handshakes under way from which there is a flood.
 const FLOOD: usize = 256;
 
-/// Watches how many handshakes are under way, to tell when a flood is over. The allocator then gives
-/// the memory of the flood back to the system: otherwise glibc keeps it, for sessions that do not
-/// come again.
+/// Watches how many handshakes are under way, to detect the end of a flood. The allocator then
+/// gives the memory of the flood back to the system: otherwise glibc keeps it, for sessions that do
+/// not come again.
 #[derive(Debug, Default)]
 pub(super) struct FloodDetector {
     highest: usize,

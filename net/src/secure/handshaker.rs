@@ -34,8 +34,8 @@ impl Handshaker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// `InvalidInput`: a library does not take the offer. Otherwise the process is out of threads or
-    /// descriptors.
+    /// `InvalidInput`: a library does not take the offer. Otherwise the process is out of threads
+    /// or descriptors.
     pub fn start(offer: Offer, limits: HandshakeLimits) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(&offer, limits)?);
         let Mailbox { sender, receiver } = Mailbox::new(limits.half_open.saturating_add(SPARE))?;
@@ -46,7 +46,8 @@ impl Handshaker {
         Ok(Self { inner: Arc::new(Inner { shared, mailbox: sender }) })
     }
 
-    /// Changes what clients are offered from now on. Sessions, and handshakes that have begun, go on.
+    /// Changes what clients are offered from now on. Sessions, and handshakes that have begun, go
+    /// on.
     ///
     /// # Errors
     /// `InvalidInput`: a library does not take it, and the old offer stays.
@@ -90,7 +91,7 @@ impl HandshakerClient {
         self.handshaker.inner.mailbox.send(message).is_ok()
     }
 
-    /// What all workers and the thread share.
+    /// The state that all workers and the thread share.
     pub(crate) fn shared(&self) -> &Shared {
         &self.handshaker.inner.shared
     }

@@ -1,4 +1,4 @@
-//! A certificate chain with its key, as both libraries want it.
+//! A certificate chain with its key, in the form of both libraries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,31 +24,30 @@ impl Identity {
     /// of its first certificate.
     ///
     /// # Errors
-    /// [`Fault`]: which file, what is wrong and what to do, without a word of the key.
+    /// [`Fault`]: the file, what is wrong and what to do, without any part of the key.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Fault> {
         let certificate = ServerCertificate::from_pem(chain, key)?;
         let cure = "have a certificate on P-256 issued";
         let refused = |error: ErrorStack| {
             Fault::chain(format!("OpenSSL, which does DTLS here, does not take it: {error}"), cure)
         };
-        let chain = certificate
+        let chain: Vec<X509> = certificate
             .chain()
             .iter()
             .map(|der| X509::from_der(der))
             .collect::<Result<_, _>>()
             .map_err(refused)?;
         let key = PKey::private_key_from_der(certificate.key().secret_der()).map_err(refused)?;
-        let identity = Self { certificate, chain, key };
-        dtls::try_identity(&identity).map_err(refused)?;
-        Ok(identity)
+        dtls::check_chain(&chain, &key).map_err(refused)?;
+        Ok(Self { certificate, chain, key })
     }
 
-    /// What the files say.
+    /// The certificate chain with its key.
     pub fn certificate(&self) -> &ServerCertificate {
         &self.certificate
     }
 
-    /// The names and addresses that the certificate is for, as it writes them (a name may begin
+    /// The names and addresses that the certificate is for, in its own spelling (a name may begin
     /// with `*.`).
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.certificate.names().iter()
@@ -60,17 +59,17 @@ impl Identity {
         self.certificate.names().contain(name)
     }
 
-    /// As rustls has it.
+    /// The chain and key, in the form of rustls.
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         self.certificate.certified()
     }
 
-    /// As OpenSSL has it: the leaf, then its issuers.
+    /// The leaf, then its issuers, in the form of OpenSSL.
     pub(crate) fn chain(&self) -> &[X509] {
         &self.chain
     }
 
-    /// As OpenSSL has it.
+    /// The leaf's key, in the form of OpenSSL.
     pub(crate) fn key(&self) -> &PKey<Private> {
         &self.key
     }
@@ -84,7 +83,7 @@ impl fmt::Debug for Identity {
 
 #[cfg(test)]
 impl Identity {
-    /// One that nobody vouches for.
+    /// A self-signed one, for tests.
     pub(crate) fn self_signed() -> Self {
         use openssl::asn1::Asn1Time;
         use openssl::ec::{EcGroup, EcKey};

@@ -1,17 +1,17 @@
-//! What the handshaker counts.
+//! The handshaker's counters, and the causes of failed handshakes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::client_limit::ClientLimit;
 use crate::stats::Reading;
 
-/// Why a handshake came to nothing.
+/// Why a handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// What the client sent is not what the protocol wants, or the two have no cipher, version or
-    /// ALPN protocol in common: in a few words.
+    /// The client broke the protocol, or the two have no cipher, version or ALPN protocol in
+    /// common: in a few words.
     Refused(&'static str),
-    /// The client refused what it was offered: the fatal alert that it sent.
+    /// The client refused the offer with this fatal alert.
     Alert(&'static str),
     /// It took too long.
     Slow,
@@ -29,7 +29,7 @@ pub(crate) enum Failure {
 const CAUSES: [&str; 7] = ["refused", "alert", "slow", "gone", "half_open", "rate", "busy"];
 
 impl Failure {
-    /// The place of its name and its counter.
+    /// The index of its name and its counter.
     fn index(self) -> usize {
         match self {
             Failure::Refused(_) => 0,

@@ -1,37 +1,37 @@
-//! When the kernel acknowledges what a stream brings.
+//! Delaying the kernel's acknowledgements of streams that only bring.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-/// How many reads are watched before the kernel is told again.
+/// Reads between two calls that tell the kernel to delay.
 const READS: u8 = 32;
-/// The longest that so many take on a stream that is worth it: a hundred a second.
+/// Maximum time of [`READS`] reads on a stream that is worth the call: a hundred a second.
 const QUICK: Duration = Duration::from_millis(320);
-/// How long the kernel lets an acknowledgement wait, and how long a client with Nagle's algorithm
-/// therefore stood still.
+/// How long the kernel delays an acknowledgement, and therefore how long a client with Nagle's
+/// algorithm stands still.
 const HELD: std::ops::Range<Duration> = Duration::from_millis(30)..Duration::from_millis(80);
 
 /// Watches the reads of one stream.
 ///
-/// A client that sends much and is sent nothing has each segment acknowledged by one of our own, as
-/// soon as it was read: that is a quarter of what such a frame costs. The kernel lets
-/// acknowledgements wait on connections that speak both ways, and can be told to do so on others
-/// (TCP wants one for two full segments at the least); it forgets that when it has waited in vain.
-/// It is not told of a slow stream, where nothing is to be won, and never again of a client that
-/// waits for acknowledgements itself before it sends more.
+/// Each segment of a client that sends much and is sent nothing is acknowledged by a segment of its
+/// own as soon as it was read: that is a quarter of what such a frame costs. The kernel delays
+/// acknowledgements on connections with data in both directions, and can be told to do so on others
+/// (TCP requires at least one for two full segments); it stops when no data came to carry a delayed
+/// one. The call is not made for a slow stream, which gains nothing, and never again for a client
+/// that itself waits for acknowledgements before it sends more.
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledgements {
     reads: u8,
-    /// The kernel was told at the last read.
+    /// Whether the kernel was told at the last read.
     just_told: bool,
-    /// The client waits for them.
+    /// Whether the client waits for acknowledgements.
     awaited: bool,
-    /// When the first of `reads` was; of the last one if the kernel was just told (monotonic).
+    /// When the first of `reads` came; the last one, if the kernel was just told (monotonic).
     since: Duration,
 }
 
 impl Acknowledgements {
-    /// Something was read. Whether the kernel is to be told now.
+    /// Notes a read. Whether the kernel is to be told now.
     pub(crate) fn read(&mut self, now: Duration) -> bool {
         if self.reads == 0 {
             let gap = now.saturating_sub(self.since);
@@ -50,8 +50,8 @@ impl Acknowledgements {
     }
 }
 
-/// Tells the kernel to let a connection's acknowledgements wait, for the data that may carry them
-/// or the next segment.
+/// Tells the kernel to delay a connection's acknowledgements, for data that may carry them or for
+/// the next segment.
 pub(crate) fn delay_acknowledgements(fd: RawFd) {
     let quick: libc::c_int = 0;
     let len = size_of_val(&quick) as libc::socklen_t;
@@ -66,8 +66,8 @@ pub(crate) fn delay_acknowledgements(fd: RawFd) {
 mod tests {
     use super::*;
 
-    /// How often the kernel is told while so many reads come at such intervals, the one behind each
-    /// telling `late` behind it.
+    /// How often the kernel is told while `reads` come at an `interval` in milliseconds; the read
+    /// after each call comes `late` milliseconds after it.
     fn told(reads: u32, interval: u64, late: u64) -> usize {
         let mut acknowledgements = Acknowledgements::default();
         let mut now = Duration::from_secs(1);

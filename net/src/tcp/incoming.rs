@@ -1,5 +1,5 @@
-//! The receiving side of a stream: bytes in, whole frames out, and no more memory than a half
-//! frame's own length.
+//! The receiving side of a stream: bytes in, whole frames out, with no more memory than the length
+//! of a half frame.
 
 use std::io;
 use std::ops::Range;
@@ -7,37 +7,38 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use socket2::SockRef;
 
-/// The longest frame that a stream may announce: a STUN message of the largest length, which
-/// ChannelData does not exceed.
+/// Maximum length of a frame that a stream may announce, in bytes: a STUN message of maximum
+/// length, which ChannelData does not exceed.
 pub const MAX_FRAME: usize = 20 + 65_532;
 
-/// The most that is read from a stream at a time. What else it has sent waits in the kernel until
-/// other streams have had their turn.
+/// Maximum number of bytes read from a stream at a time. The rest waits in the kernel until other
+/// streams are served.
 pub(crate) const READ: usize = 32 << 10;
 
-/// A half frame's first memory; it doubles as bytes arrive, up to the announced length.
+/// First allocation for a half frame, in bytes; it doubles as bytes arrive, up to the announced
+/// length.
 const FIRST_GROWTH: usize = 2_048;
 
-/// The bytes are not what this port speaks; the stream is closed.
+/// The bytes belong to no protocol of this port; the stream is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// What a stream has received of a frame that is not complete. Empty, and without memory, between
+/// The received part of a frame that is not complete. Empty, and without an allocation, between
 /// frames.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
     half: Vec<u8>,
     /// The half frame's announced length, once enough of it is there to tell.
     announced: Option<usize>,
-    /// Whole frames, and maybe a half one behind them: the turn took no more.
+    /// Whole frames that the turn had no room for, and maybe a half one behind them.
     aside: Option<Aside>,
 }
 
-/// Bytes that wait for their stream's next share of a turn.
+/// Frames that wait for their stream's next share of a turn.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
     bytes: Vec<u8>,
-    /// Where the rest begins.
+    /// Offset of the first byte that was not served.
     at: usize,
 }
 
@@ -47,7 +48,7 @@ impl Aside {
         Self { bytes: bytes.to_vec(), at: 0 }
     }
 
-    /// The bytes that are yet to be served.
+    /// The bytes that were not served yet.
     pub(crate) fn rest(&self) -> &[u8] {
         &self.bytes[self.at..]
     }
@@ -58,12 +59,12 @@ impl Aside {
     }
 }
 
-/// How a read went.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// This range of the scratch buffer begins with a frame's first byte.
     Bytes(Range<usize>),
-    /// Nothing complete, nothing more to read now.
+    /// No frame is complete, and nothing more can be read now.
     Pending,
     /// The peer will send no more.
     End,
@@ -71,8 +72,8 @@ pub(crate) enum Progress {
 
 impl Incoming {
     /// Reads once with `receive`. A long frame that was begun earlier is completed in its own
-    /// memory first and then put into `scratch`; else what comes goes to `scratch` at once,
-    /// behind what there is of a frame. `scratch` must have room for the longest frame.
+    /// memory and then copied to `scratch`; otherwise bytes go to `scratch` directly, behind the
+    /// half frame. `scratch` must have room for the longest frame.
     pub(crate) fn read(
         &mut self,
         receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
@@ -123,12 +124,13 @@ impl Incoming {
         }
     }
 
-    /// Bytes that the next [`read`](Self::read) puts in front of what comes: no more than [`READ`].
+    /// Bytes that the next [`read`](Self::read) puts in front of what it receives: at most
+    /// [`READ`].
     pub(crate) fn ahead(&self) -> usize {
         if self.announced.is_some_and(|length| length > READ) { 0 } else { self.half.len() }
     }
 
-    /// Keeps frames for a later turn. Nothing is to be [read](Self::read) until they were
+    /// Keeps frames for a later turn. Nothing may be [read](Self::read) before they are
     /// [taken](Self::take_aside).
     pub(crate) fn set_aside(&mut self, frames: Aside) {
         self.aside = Some(frames);
@@ -139,7 +141,7 @@ impl Incoming {
         self.aside.is_some()
     }
 
-    /// Takes what was set aside.
+    /// Takes the frames that were set aside.
     pub(crate) fn take_aside(&mut self) -> Aside {
         self.aside.take().unwrap_or_default()
     }
@@ -156,7 +158,7 @@ impl Incoming {
     }
 }
 
-/// Reads once from `fd`. 0: the peer will send no more.
+/// Reads once from `fd`. Returns the number of bytes; 0: the peer will send no more.
 pub(crate) fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the caller's stream owns `fd` and is alive during the call.
     let socket = unsafe { BorrowedFd::borrow_raw(fd) };

@@ -8,12 +8,12 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::address::{RAW_ADDRESS_LEN, RawAddress, canonical, set_freebind};
 
-/// Connections that the kernel completes and holds until they are accepted.
+/// Maximum number of connections that the kernel completes and holds until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Bytes that the kernel takes of a stream beyond those that are under way to the client. Else it
-/// would take megabytes before [`MAX_QUEUE`](super::MAX_QUEUE) counts: what is late by that much is
-/// of no use in a call.
+/// Maximum number of unsent bytes of a stream that the kernel takes. Without it, the kernel would
+/// take megabytes before [`MAX_QUEUE`](super::MAX_QUEUE) counts, and data that is late by that much
+/// is useless in a call.
 static UNSENT: libc::c_int = 32 << 10;
 
 /// A bound, non-blocking TCP listener of one address family.
@@ -28,7 +28,7 @@ impl Listener {
     /// listener takes no IPv4.
     ///
     /// # Errors
-    /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
+    /// The kernel's: the port is in use, the address is not this host's, no descriptor is left.
     pub fn bind(local: SocketAddr) -> io::Result<Self> {
         Self::bind_freely(local, false)
     }
@@ -44,8 +44,8 @@ impl Listener {
         Ok(Self { socket, local })
     }
 
-    /// Whether nobody listens on `local`; the port that the kernel chose if 0 was asked for. No
-    /// connection gets lost by it: it does not listen.
+    /// Checks that no other socket listens on `local`. Returns it with the port that the kernel
+    /// chose if 0 was asked for. It takes no connection: it does not listen itself.
     pub(crate) fn probe(local: SocketAddr, freebind: bool) -> io::Result<SocketAddr> {
         Ok(bound(local, freebind, false)?.1)
     }
@@ -74,7 +74,7 @@ impl Listener {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor was just made and is owned by nobody else.
+        // SAFETY: the descriptor was just made and has no other owner.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let local = if self.local.ip().is_unspecified() {
             SockRef::from(&fd).local_addr()?.as_socket().map(canonical)
@@ -92,7 +92,7 @@ impl Listener {
 /// (IP_FREEBIND).
 ///
 /// # Errors
-/// What the kernel says: the port is in use, no descriptor is left.
+/// The kernel's: the port is in use, no descriptor is left.
 pub fn bind_freely(local: SocketAddr) -> io::Result<std::net::TcpListener> {
     let (socket, _) = bound(local, true, false)?;
     socket.set_nonblocking(false)?;
@@ -102,7 +102,7 @@ pub fn bind_freely(local: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 fn limit_unsent(socket: &Socket) {
     let (fd, len) = (socket.as_raw_fd(), size_of_val(&UNSENT) as libc::socklen_t);
-    // SAFETY: the option's value is one `int`, which lives for ever. A kernel that refuses it
+    // SAFETY: the option's value is one static `int`. A kernel that refuses it
     // queues more.
     unsafe {
         libc::setsockopt(

@@ -5,17 +5,17 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use socket2::SockRef;
 
-/// The most that waits for a slow reader, in bytes. A frame that would exceed it is dropped whole,
-/// as UDP would.
+/// Maximum number of bytes that wait for a slow reader. A frame that would exceed it is dropped
+/// whole, as UDP would.
 pub const MAX_QUEUE: usize = 256 << 10;
 
-/// The most memory that a queue leaves behind for others.
+/// Maximum memory that an empty queue leaves for others, in bytes.
 const KEPT: usize = 16 << 10;
-/// How many queues' memory is kept: those of one batch.
+/// Maximum number of queues whose memory is kept: those of one batch.
 const SPARE: usize = 64;
 
-/// Memory of queues that became empty, for those that are needed next: a worker's streams share it,
-/// so that an idle stream has none and a frame needs no allocation.
+/// Memory of queues that became empty, for the next ones: a worker's streams share it, so that an
+/// idle stream has none and a frame needs no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     queues: Vec<Vec<u8>>,
@@ -42,7 +42,7 @@ pub(crate) struct Outgoing {
     written: usize,
 }
 
-/// How a write went.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) bytes: usize,
@@ -51,7 +51,7 @@ pub(crate) struct Written {
 }
 
 impl Outgoing {
-    /// What waits, in bytes.
+    /// How many bytes wait.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.written
     }
@@ -80,12 +80,12 @@ impl Outgoing {
         true
     }
 
-    /// What waits, to be taken by [`advance`](Self::advance).
+    /// The bytes that wait. [`advance`](Self::advance) takes them.
     pub(crate) fn waiting(&self) -> &[u8] {
         &self.bytes[self.written..]
     }
 
-    /// Forgets the first `count` bytes that wait.
+    /// Drops the first `count` bytes that wait.
     pub(crate) fn advance(&mut self, count: usize) {
         self.written += count;
         if self.is_empty() {
@@ -158,7 +158,7 @@ mod tests {
                 received.extend_from_slice(&chunk[..count]);
             }
         }
-        assert!(dropped > 0, "nobody read: the bound was reached");
+        assert!(dropped > 0, "no one reads: the limit was reached");
         while received.len() < sent.len() {
             outgoing.write(ours.as_raw_fd()).unwrap();
             let mut chunk = vec![0; 100_000];

@@ -1,5 +1,5 @@
-//! Control messages: the destination address and the traffic class of what arrives, the source
-//! address and class of what leaves, and where several datagrams in one message are cut apart.
+//! Control messages: the destination address and traffic class of what arrives, the source address
+//! and class of what leaves, and the length at which a message of several datagrams is cut.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -23,23 +23,23 @@ impl Control {
     }
 }
 
-/// What the control messages of a received datagram said.
+/// The content of the control messages of a received datagram.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Ancillary {
     pub(crate) destination: Option<IpAddr>,
     pub(crate) tos: u8,
-    /// How long each datagram is, where the kernel has put several into one message.
+    /// The length of each datagram, where the kernel has put several into one message.
     pub(crate) segment_len: Option<u16>,
 }
 
 /// Reads the control messages of a received datagram.
 ///
 /// # Safety
-/// `header` must describe a control buffer that the kernel filled and that nothing writes during
+/// `header` must describe a control buffer that the kernel filled, and that nothing writes during
 /// the call.
 pub(crate) unsafe fn read(header: &libc::msghdr) -> Ancillary {
     let mut found = Ancillary::default();
-    // SAFETY: the caller vouches for the control buffer; CMSG_NXTHDR stays inside msg_controllen.
+    // SAFETY: the caller guarantees the control buffer; CMSG_NXTHDR stays inside msg_controllen.
     let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !message.is_null() {
         // SAFETY: the kernel wrote this control message, aligned, with the payload that its type
@@ -71,8 +71,7 @@ pub(crate) unsafe fn read(header: &libc::msghdr) -> Ancillary {
     found
 }
 
-/// Writes the control messages of a datagram to be sent and returns their length (0: none are
-/// needed).
+/// Writes the control messages of an outgoing datagram. Returns their length; 0: none are needed.
 pub(crate) fn write(control: &mut Control, ipv6: bool, source: Option<IpAddr>, tos: u8) -> usize {
     let mut len = 0;
     match source {
@@ -104,8 +103,8 @@ pub(crate) fn write(control: &mut Control, ipv6: bool, source: Option<IpAddr>, t
     len
 }
 
-/// Writes, behind the `at` bytes of other control messages, that the kernel is to cut the message
-/// into datagrams of `len` bytes. Returns the length of all.
+/// Writes, behind `at` bytes of other control messages, the one that has the kernel cut the message
+/// into datagrams of `len` bytes. Returns the length of all of them.
 pub(crate) fn write_segment_len(control: &mut Control, at: usize, len: u16) -> usize {
     put(control, at, libc::SOL_UDP, libc::UDP_SEGMENT, len)
 }

@@ -1,4 +1,4 @@
-//! The errors that ICMP brings, each with the peer that it is about.
+//! ICMP errors, each with the peer that it is about.
 //!
 //! Without the error queue, an unreachable peer's ICMP would surface as the failure of the next
 //! send to *another* peer (row H38).
@@ -10,13 +10,13 @@ use std::ptr;
 
 use crate::address::{RAW_ADDRESS_LEN, RawAddress};
 
-/// An ICMP error that came back for a datagram which this socket sent, or what this host's own
-/// stack says in ICMP's place.
+/// An ICMP error for a datagram that this socket sent, or the report of this host's own stack in
+/// place of ICMP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IcmpError {
-    /// Where the datagram had been sent to. Its family tells ICMP (v4) from ICMPv6. The port is 0
-    /// where the kernel does not say: over IPv4, when the datagram was too long for this
-    /// host's own link.
+    /// The destination of the datagram. Its family tells ICMP (v4) from ICMPv6. The port is 0 where
+    /// the kernel does not tell it: over IPv4, when the datagram was too long for this host's own
+    /// link.
     pub peer: SocketAddr,
     /// The ICMP type.
     pub kind: u8,
@@ -28,23 +28,23 @@ pub struct IcmpError {
 }
 
 impl IcmpError {
-    /// The MTU of the path, if this is about a datagram that was too long for it.
+    /// The MTU of the path, if the datagram was too long for it.
     pub(crate) fn mtu(&self) -> Option<u32> {
         let too_big = if self.peer.is_ipv4() { (3, 4) } else { (2, 0) };
         ((self.kind, self.code) == too_big).then(|| u32::from_be_bytes(self.data))
     }
 }
 
-/// Takes one error off the queue. `Ok(None)`: it is nothing that ICMP would have said.
+/// Takes one error off the queue. `Ok(None)`: it is none that ICMP reports.
 ///
 /// # Errors
-/// `WouldBlock` when the queue is empty.
+/// `WouldBlock`: the queue is empty.
 pub(crate) fn read_error(fd: RawFd) -> io::Result<Option<IcmpError>> {
     #[repr(C, align(8))]
     struct Control([u8; 256]);
     let mut name = RawAddress::EMPTY;
     let mut control = Control([0; 256]);
-    let mut payload = [0u8; 1]; // the datagram's head comes along; nobody reads it
+    let mut payload = [0u8; 1]; // the datagram's head comes along, and is not used
     let mut vector = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
     // SAFETY: all-zero is a valid `msghdr`.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -64,8 +64,8 @@ pub(crate) fn read_error(fd: RawFd) -> io::Result<Option<IcmpError>> {
     Ok(name.read().zip(error).and_then(|(peer, error)| icmp_error(peer, &error)))
 }
 
-/// As ICMP has it, or would have it: a datagram that was too long for this host's own link never
-/// met a router.
+/// The error in the form of ICMP, also for a datagram that was too long for this host's own link
+/// and never reached a router.
 fn icmp_error(peer: SocketAddr, error: &libc::sock_extended_err) -> Option<IcmpError> {
     let too_big = if peer.is_ipv4() { (3, 4) } else { (2, 0) };
     let (kind, code) = match error.ee_origin {
@@ -97,7 +97,7 @@ pub(crate) fn take_pending(fd: RawFd) -> i32 {
 /// # Safety
 /// `header` must describe a control buffer that the kernel filled.
 unsafe fn extended_error(header: &libc::msghdr) -> Option<libc::sock_extended_err> {
-    // SAFETY: the caller vouches for the control buffer; CMSG_NXTHDR stays inside msg_controllen.
+    // SAFETY: the caller guarantees the control buffer; CMSG_NXTHDR stays inside msg_controllen.
     let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !message.is_null() {
         // SAFETY: the kernel wrote this control message with the payload that its type says.

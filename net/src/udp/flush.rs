@@ -1,4 +1,4 @@
-//! The outbox carried to the kernel: each run of messages of one socket with one system call.
+//! Sending the outbox by system calls: one for each run of messages of one socket.
 
 use std::io;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use super::options::{self, Fragments};
 use super::outbox::{Message, Outbox};
 use crate::stats::Stats;
 
-/// What became of one system call that sends.
+/// The result of one system call that sends.
 enum Outcome {
     Sent(usize),
     /// The socket's buffer is full.
     Full,
-    /// This message cannot be sent, for this reason.
+    /// This message cannot be sent: the error.
     Refused(i32),
-    /// This small message is too long for the path, unless it may be fragmented.
+    /// This small message is too long for the path without fragmentation.
     TooNarrow,
 }
 
-/// Whether a message of several datagrams that was refused so may pass datagram by datagram: a
-/// datagram is longer than the path takes, or the device does not cut messages. Any other reason
-/// holds for each of its datagrams, too.
+/// Whether a message of several datagrams that was refused with this error may pass datagram by
+/// datagram: a datagram is longer than the path takes, or the device does not cut messages. Any
+/// other error holds for each of its datagrams, too.
 fn is_refusal_to_cut(error: i32) -> bool {
     matches!(error, libc::EMSGSIZE | libc::EINVAL | libc::EIO)
 }
@@ -36,8 +36,8 @@ fn has_client_of_both(messages: &[Message]) -> bool {
 }
 
 impl Outbox {
-    /// Sends all that is queued. Nothing is kept: what cannot be sent now is dropped and counted,
-    /// as a router would.
+    /// Sends everything that is queued. Nothing is kept: what cannot be sent now is dropped, as a
+    /// router would, and counted.
     pub(crate) fn flush(&mut self, now: Duration, stats: &Stats) {
         self.arrange();
         let mut first = 0;
@@ -49,10 +49,9 @@ impl Outbox {
         self.clear();
     }
 
-    /// Gathers the messages of each socket. From here on they have positions: the order in which
-    /// they leave.
+    /// Gathers the messages of each socket. Their positions are then the order in which they leave.
     ///
-    /// A listener's large and small messages leave from two sockets. They are gathered by these,
+    /// A listener's large and small messages leave from two sockets, and are gathered by these,
     /// unless a client gets both kinds, whose order would be lost.
     pub(super) fn arrange(&mut self) {
         let messages = &self.messages[..self.len];
@@ -68,14 +67,14 @@ impl Outbox {
         &self.messages[self.order.at(position)]
     }
 
-    /// Where the messages end that leave from the same socket as the one at `first`.
+    /// The end of the messages that leave from the same socket as the one at `first`.
     pub(super) fn end_of_run(&self, first: usize) -> usize {
         let socket = self.message(first).socket;
         first + (first..self.len).take_while(|other| self.message(*other).socket == socket).count()
     }
 
-    /// Sends the messages of one socket, each with the option that it needs: the option is changed
-    /// between two of them where they differ.
+    /// Sends the messages of one socket, each with the socket option that it needs: the option is
+    /// changed between two of them that differ.
     pub(super) fn send_all(&mut self, mut first: usize, end: usize, now: Duration, stats: &Stats) {
         while first < end {
             let Message { fd, fragments, .. } = *self.message(first);
@@ -92,8 +91,8 @@ impl Outbox {
         }
     }
 
-    /// Sets the socket's option for the message at `position`, if it is set otherwise. Whether the
-    /// message may be sent.
+    /// Sets the socket's option for the message at `position`, if it differs. Whether the message
+    /// may be sent.
     pub(super) fn prepare(&mut self, position: usize) -> bool {
         let index = self.order.at(position);
         let Message { fd, home, fragments, .. } = self.messages[index];
@@ -107,8 +106,8 @@ impl Outbox {
         set.is_ok() || fragments != Fragments::Forbidden
     }
 
-    /// Sends the messages from `first` on, all from one socket and with the same option.
-    /// Says why the last message that was refused was.
+    /// Sends the messages from `first` on, all from one socket and with the same option. Returns
+    /// the error of the last message that was refused.
     pub(super) fn send_run(
         &mut self,
         mut first: usize,
@@ -125,8 +124,8 @@ impl Outbox {
                     was_full = false;
                     continue;
                 }
-                // One is lost; if there is still no room, so is the rest: trying each would cost a
-                // system call a loss.
+                // One is dropped; if there is still no room, so is the rest: trying each would cost
+                // a system call for each drop.
                 Outcome::Full if was_full => {
                     stats.dropped_send_buffer_full.add(self.datagrams(first, end));
                     return refused;
@@ -156,7 +155,7 @@ impl Outbox {
         refused
     }
 
-    /// Sends a small message over a path that takes it in fragments only.
+    /// Sends a small message over a path that takes it only in fragments.
     pub(super) fn send_in_fragments(&mut self, position: usize, now: Duration, stats: &Stats) {
         self.let_fragment(self.order.at(position), now);
         self.prepare(position);
@@ -192,8 +191,8 @@ impl Outbox {
         }
     }
 
-    /// How many of the parts from `first` on make a datagram of at most `len` bytes, and how many
-    /// bytes they are.
+    /// How many of the parts from `first` on make a datagram of at most `len` bytes, and their
+    /// length in bytes.
     fn first_datagram(&self, first: usize, end: usize, len: usize) -> (usize, usize) {
         let (mut parts, mut bytes) = (0, 0);
         while bytes < len && first + parts < end {
@@ -203,11 +202,11 @@ impl Outbox {
         (parts, bytes)
     }
 
-    /// One successful system call, or the verdict on the message at `first`.
+    /// Makes one successful system call, or finds what is wrong with the message at `first`.
     ///
-    /// A failure may be an older datagram's: an ICMP error that was pending on the socket is
-    /// reported by whichever call comes next, and is cleared by that (row H38). So a failed
-    /// call is made once more before the message is blamed.
+    /// A failure may be that of an older datagram: the next call on a socket reports, and clears,
+    /// an ICMP error that was pending on it (row H38). So a failed call is repeated once before the
+    /// message is blamed.
     fn send_some(&mut self, first: usize, end: usize, stats: &Stats) -> Outcome {
         let mut blamed = false;
         loop {
@@ -229,7 +228,7 @@ impl Outbox {
                         self.check_sender(first);
                         return Outcome::TooNarrow;
                     }
-                    // Asking again would have this host's stack report the loss twice.
+                    // A repeated call would have this host's stack report the loss twice.
                     Some(libc::EMSGSIZE) if self.message(first).segments == 1 => {
                         self.check_sender(first);
                         return Outcome::Refused(libc::EMSGSIZE);
@@ -244,8 +243,8 @@ impl Outbox {
         }
     }
 
-    /// Has the loop look at the errors of the socket that sends the message at `position`, if
-    /// nothing else reports them.
+    /// Has the loop check the error queue of the socket that sends the message at `position`, if no
+    /// epoll event reports its errors.
     pub(super) fn check_sender(&mut self, position: usize) {
         if let Some(socket) = self.message(position).submit_as {
             self.check_errors_of(socket);

@@ -1,4 +1,4 @@
-//! UDP sockets: their options, batches in and out, ancillary data, and the errors that ICMP brings.
+//! UDP sockets: their options, batches in and out, control messages, and ICMP errors.
 
 pub(crate) mod ancillary;
 mod error_queue;

@@ -1,33 +1,33 @@
-//! The present setting of each socket's option.
+//! The present fragmentation setting of each socket.
 
 use std::os::fd::RawFd;
 
 use super::options::Fragments;
 
-/// The sockets whose option is not what it was when they were bound, so that a flow of large
-/// datagrams costs one change and not two for each batch.
+/// The settings that differ from those at bind, by descriptor, so that a flow of large datagrams
+/// costs one change and not two for each batch.
 #[derive(Default)]
 pub(super) struct Modes(Vec<Option<Fragments>>);
 
 impl Modes {
-    /// The setting of `fd`, which was bound with `home`.
+    /// The present setting of `fd`, which was bound with `home`.
     pub(super) fn of(&self, fd: RawFd, home: Fragments) -> Fragments {
         self.0.get(fd as usize).copied().flatten().unwrap_or(home)
     }
 
-    /// `fd` was set to `mode`.
+    /// Notes that `fd` was set to `mode`.
     pub(super) fn note(&mut self, fd: RawFd, mode: Fragments) {
-        let place = fd as usize;
-        if place >= self.0.len() {
-            self.0.resize(place + 1, None);
+        let index = fd as usize;
+        if index >= self.0.len() {
+            self.0.resize(index + 1, None);
         }
-        self.0[place] = Some(mode);
+        self.0[index] = Some(mode);
     }
 
-    /// `fd` is another socket from now on, as it was bound.
+    /// Notes that `fd` is another socket from now on, set as it was bound.
     pub(super) fn forget(&mut self, fd: RawFd) {
-        if let Some(place) = self.0.get_mut(fd as usize) {
-            *place = None;
+        if let Some(mode) = self.0.get_mut(fd as usize) {
+            *mode = None;
         }
     }
 }

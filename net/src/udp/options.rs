@@ -1,41 +1,42 @@
-//! What a UDP socket is asked for, and what it got.
+//! The options of a UDP socket.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What to ask of a UDP socket when it is bound.
+/// The options with which a UDP socket is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UdpOptions {
-    /// Several workers bind the same address and port (SO_REUSEPORT). Never for a relayed socket:
-    /// two allocations would share it.
+    /// Whether several workers bind the same address and port (SO_REUSEPORT). Never for a relayed
+    /// socket: two allocations would share it.
     pub reuse_port: bool,
-    /// Wanted receive buffer in bytes, as an application counts (the kernel books twice as much).
-    /// 0: the system's default.
+    /// Wanted receive buffer in bytes, as an application counts (the kernel reserves twice as
+    /// much). 0: the system's default.
     pub receive_buffer: usize,
     /// Wanted send buffer in bytes. 0: the system's default.
     pub send_buffer: usize,
-    /// Report the DSCP and ECN bits of what arrives.
+    /// Whether the DSCP and ECN bits of what arrives are reported.
     pub receive_tos: bool,
-    /// Queue the ICMP errors that come back, so that each names the peer it is about.
+    /// Whether ICMP errors are queued, each with the peer that it is about.
     pub receive_errors: bool,
-    /// Set DF on the IPv4 datagrams that are small enough for every path: see [`DontFragment`].
+    /// Which IPv4 datagrams leave with DF set.
     pub dont_fragment: DontFragment,
-    /// Bind an address that this host does not have, yet or at the moment (IP_FREEBIND).
+    /// Whether an address can be bound that this host does not have, yet or at the moment
+    /// (IP_FREEBIND).
     pub freebind: bool,
 }
 
-/// Which IPv4 datagrams leave with DF set, beside those that ask for it
+/// The IPv4 datagrams that leave with DF set, beside those that ask for it
 /// ([`Route::dont_fragment`](crate::Route::dont_fragment)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DontFragment {
-    /// Those of at most 1,280 bytes with their IP header. They fit every path in practice, and
-    /// spare the kernel the choice of an identification, which is a tenth of what a datagram
-    /// costs. Larger ones may be fragmented.
+    /// Datagrams of at most 1,280 bytes with their IP header. They fit every path in practice, and
+    /// the kernel need not choose an identification for them, which is a tenth of the cost of a
+    /// datagram. Larger ones may be fragmented.
     #[default]
     Small,
-    /// None.
+    /// No datagram.
     Never,
 }
 
@@ -44,7 +45,7 @@ pub enum DontFragment {
 pub(super) const SMALL: usize = 1_280 - 20 - 8;
 
 impl UdpOptions {
-    /// A listener that each worker has one of: 4 MB buffers.
+    /// A listener of each worker: buffers of 4 MiB.
     pub const LISTENER: Self = Self {
         reuse_port: true,
         receive_buffer: 4 << 20,
@@ -56,7 +57,7 @@ impl UdpOptions {
     };
 
     /// A relayed transport address: 256 KiB for what peers send in one turn, ICMP errors reported.
-    /// What is sent in one turn fits the system's send buffer.
+    /// The system's default send buffer holds what is sent in one turn.
     pub const RELAYED: Self = Self {
         reuse_port: false,
         receive_buffer: 256 << 10,
@@ -95,20 +96,21 @@ pub(super) fn set_buffers(socket: &Socket, options: &UdpOptions) -> io::Result<(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub(crate) enum Fragments {
-    /// It may.
+    /// It may be fragmented.
     #[default]
     Allowed,
-    /// It is small enough that it need not be: DF is set.
+    /// It is so small that it need not be: DF is set.
     Needless,
-    /// The client has asked for DF: what is too long is dropped and reported.
+    /// It must not: the client has asked for DF, and a datagram that is too long is dropped and
+    /// reported.
     Forbidden,
 }
 
 impl Fragments {
     /// The setting of a socket when it is bound.
     ///
-    /// A listener's own socket takes no part: its options cannot change between one datagram and
-    /// the next without cost, so it has a second socket for small datagrams.
+    /// A listener's own socket always allows fragments: its options cannot change between one
+    /// datagram and the next without cost, so it has a second socket for small datagrams.
     pub(super) fn at_bind(ipv6: bool, options: &UdpOptions) -> Self {
         let by_size = options.dont_fragment == DontFragment::Small
             && !options.reuse_port
@@ -117,7 +119,7 @@ impl Fragments {
     }
 }
 
-/// Sets the options of the IP layer; what is off stays at its default, which is off, and costs no
+/// Sets the options of the IP layer. An option that is off stays at its default, and costs no
 /// system call.
 ///
 /// Over IPv4, DF is clear in two ways: with `PMTUDISC_DONT` the kernel swallows the answer to a
@@ -150,7 +152,7 @@ pub(super) fn set_ip_options(
     Ok(())
 }
 
-/// Sets what holds for all that `fd` sends from now on.
+/// Sets whether what `fd` sends from now on may be fragmented.
 // Deviation: RFC 8656 §14: DF is set on IPv4 datagrams of at most 1,280 bytes, whatever the DF bit
 // of what came in, which the server cannot read: nearly all senders set it, every path takes such
 // datagrams in practice, and the kernel spares a tenth of their cost. `net.dont_fragment = "never"`
@@ -177,8 +179,8 @@ pub(super) fn set_coalescing(socket: &Socket) {
     let _without_it_they_come_one_by_one = set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
 }
 
-/// Has the kernel drop all that arrives. Where it refuses, the socket hears.
-pub(super) fn set_deaf(socket: &Socket) {
+/// Has the kernel drop all that arrives. Where it refuses, the socket receives.
+pub(super) fn drop_arrivals(socket: &Socket) {
     let mut drop_all =
         libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
     let program = libc::sock_fprog { len: 1, filter: &raw mut drop_all };
@@ -196,10 +198,10 @@ pub(super) fn set_deaf(socket: &Socket) {
     };
 }
 
-/// Has the kernel drop nothing any more.
-pub(super) fn set_hearing(fd: RawFd) -> io::Result<()> {
+/// Ends the effect of [`drop_arrivals`].
+pub(super) fn stop_dropping(fd: RawFd) -> io::Result<()> {
     match set_by_fd(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // it was never deaf
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // it never dropped
         result => result,
     }
 }

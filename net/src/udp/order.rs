@@ -7,15 +7,15 @@ pub(super) const CAPACITY: usize = 128;
 const _: () = assert!(CAPACITY <= u128::BITS as usize && CAPACITY < NONE as usize);
 
 const NONE: u8 = u8::MAX;
-/// Descriptors are small numbers: few of one batch share a bucket.
+/// Number of hash buckets. Descriptors are small numbers: few of one batch share a bucket.
 const BUCKETS: usize = 256;
 
 /// Maps the positions in which messages leave to the indexes at which they were queued.
 ///
 /// Messages leave socket by socket, and each socket's in the order in which they were queued (row
-/// H51). All messages of one socket then stand together, so that either one request of a ring or
-/// one run of system calls carries them, and a message that has to be repeated is not overtaken by
-/// a later one.
+/// H51). All messages of one socket are then adjacent, so that either one request of a ring or one
+/// run of system calls carries them, and a later message does not overtake one that has to be
+/// repeated.
 pub(super) struct Order {
     indexes: [u8; CAPACITY],
     /// Whether any message leaves at another position than its own.
@@ -32,7 +32,7 @@ impl Order {
         usize::from(self.indexes[position])
     }
 
-    /// Whether the messages that leave at these positions were queued one behind the other.
+    /// Whether the messages that leave at these positions were queued consecutively.
     pub(super) fn is_in_place(&self, first: usize, end: usize) -> bool {
         // Indexes rise within one socket's messages.
         !self.moved || self.at(end - 1) - self.at(first) == end - 1 - first
@@ -84,8 +84,8 @@ const IN_PLACE: [u8; CAPACITY] = {
     indexes
 };
 
-/// Messages of one socket that were queued one behind the other, and how the runs of one socket
-/// follow each other.
+/// Runs of messages of one socket that were queued consecutively, and the links between the runs of
+/// one socket.
 struct Runs {
     len: usize,
     sockets: [RawFd; CAPACITY],

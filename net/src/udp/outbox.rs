@@ -1,4 +1,4 @@
-//! Batches of datagrams out: collected while a batch is handled, in the kernel's own form.
+//! The outgoing batch: datagrams collected while a batch is served, in the kernel's own form.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -15,28 +15,28 @@ use crate::address::RawAddress;
 use crate::keys::SocketKey;
 use crate::region::{Region, Span};
 
-/// Parts that they have together.
+/// Maximum number of parts of all messages together.
 const PARTS: usize = 1024;
-/// The most parts that one datagram has: a header, a body, padding.
+/// Maximum number of parts of one datagram: a header, a body, padding.
 const PARTS_EACH: usize = 3;
 
-/// Datagrams that one message may hold: what every kernel that cuts messages at all takes.
-const MOST_SEGMENTS: u8 = 64;
-/// Bytes that one message of several datagrams may hold: a little less than a datagram of IPv4,
-/// with room for options.
-const MOST_BYTES: usize = 65_000;
+/// Maximum number of datagrams in one message, which every kernel takes that cuts messages at all.
+const MAX_SEGMENTS: u8 = 64;
+/// Maximum length of a message of several datagrams, in bytes: a little less than that of an IPv4
+/// datagram, with room for options.
+const MAX_BYTES: usize = 65_000;
 
-/// Where a datagram leaves from, and where it goes.
+/// The socket that a datagram leaves from, and its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Destination {
-    /// The socket's descriptor. It must stay open until the next flush.
+    /// The descriptor of the socket. It must stay open until the next flush.
     pub(crate) fd: RawFd,
-    /// The socket's setting when it was bound.
+    /// The fragmentation setting of the socket at bind.
     pub(crate) home: Fragments,
     /// The descriptor of its send-only socket for small datagrams, if it has one. It must stay
     /// open, too.
     pub(crate) send_only: Option<RawFd>,
-    /// Which socket, if it is one that a ring serves.
+    /// The socket's key, if a ring sends for it and no epoll event reports its errors.
     pub(crate) submit_as: Option<SocketKey>,
     pub(crate) to: SocketAddr,
     /// The source address, for a socket bound to the wildcard address.
@@ -55,31 +55,31 @@ impl Destination {
     }
 }
 
-/// What the kernel is not told of a message, or in other words.
+/// The part of a message that its header for the kernel does not hold.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Message {
-    /// The socket that it belongs to, and the one that it leaves from: that or its send-only
+    /// The socket that it belongs to, and the one that it leaves from: the same, or its send-only
     /// socket.
     pub(super) socket: RawFd,
     pub(super) fd: RawFd,
-    /// The setting of `fd` when it was bound.
+    /// The fragmentation setting of `fd` at bind.
     pub(super) home: Fragments,
-    /// Which socket, if it is one that a ring serves.
+    /// The socket's key, if a ring sends for it and no epoll event reports its errors.
     pub(super) submit_as: Option<SocketKey>,
-    /// Where its parts begin, and how many they are.
+    /// The index of its first part, and the number of its parts.
     pub(super) parts: usize,
     pub(super) part_count: usize,
-    /// How many datagrams it is.
+    /// The number of its datagrams.
     pub(super) segments: u8,
-    /// How long each of them is; the last may be shorter.
+    /// The length of each datagram; the last may be shorter.
     pub(super) segment_len: usize,
-    /// How long they are together.
+    /// The length of all datagrams together.
     pub(super) bytes: usize,
-    /// Length of the control messages without the one that has it cut.
+    /// Length of the control messages without the one that has the kernel cut it.
     pub(super) plain_control: usize,
-    /// The setting that `fd` must have when it leaves.
+    /// The fragmentation setting that `fd` must have when it leaves.
     pub(super) fragments: Fragments,
-    /// Tells clients apart where a listener has two sockets. Two clients may have the same.
+    /// A hash of the client, for listeners with two sockets. Two clients may have the same.
     pub(super) client: u32,
 }
 
@@ -89,31 +89,30 @@ pub(crate) struct Outbox {
     pub(super) len: usize,
     parts: usize,
     pushed: u64,
-    /// Where the last message goes.
+    /// The destination of the last message.
     last: Option<Destination>,
     /// Whether the last message may grow.
     open: bool,
     /// Whether the kernel knows how to cut messages.
     merges: bool,
-    /// Whether any large one leaves from a listener that has a send-only socket for small ones.
+    /// Whether a large message leaves from a listener that has a send-only socket for small ones.
     pub(super) has_large: bool,
-    /// The present settings of sockets.
+    /// The present fragmentation settings of sockets.
     pub(super) modes: Modes,
     pub(super) refusals: Refusals,
     /// Destinations to which DF stays clear.
     narrow: Refusals,
     /// The order in which messages leave.
     pub(super) order: Order,
-    /// Messages that the ring was given and has not answered for yet, by the bits of their
-    /// positions.
+    /// Messages that were given to the ring in this submission, by the bits of their positions.
     pub(super) submitted: u128,
-    /// Sockets of a ring that failed to send, each once: an ICMP error may have come, which
-    /// nothing else would report.
+    /// Sockets of a ring whose send has failed, each once: their error queues may hold an ICMP
+    /// error, which nothing else reports.
     error_checks: VecDeque<SocketKey>,
     to_be_checked: HashSet<SocketKey>,
     pub(super) messages: Box<[Message; CAPACITY]>,
     pub(super) headers: Box<[libc::mmsghdr; CAPACITY]>,
-    /// Copies of headers that are sent together and do not stand together.
+    /// Copies of headers that are sent together but are not adjacent.
     pub(super) gathered: Box<[libc::mmsghdr; CAPACITY]>,
     // The headers point into these boxes, which therefore never move or grow.
     pub(super) vectors: Box<[libc::iovec; PARTS]>,
@@ -162,25 +161,24 @@ impl Outbox {
         self.len == 0
     }
 
-    /// How many datagrams were ever queued: tells whether some were meanwhile.
+    /// How many datagrams were queued since the start, to detect new ones.
     pub(crate) fn pushed(&self) -> u64 {
         self.pushed
     }
 
-    /// How many sockets of a ring failed to send since the last look.
+    /// How many sockets are to have their error queues checked.
     pub(crate) fn error_checks(&self) -> usize {
         self.error_checks.len()
     }
 
-    /// The one that did so first.
+    /// Takes the first socket whose error queue is to be checked.
     pub(crate) fn next_error_check(&mut self) -> Option<SocketKey> {
         let socket = self.error_checks.pop_front()?;
         self.to_be_checked.remove(&socket);
         Some(socket)
     }
 
-    /// Has the errors of this socket looked at. However often it fails until then, that costs one
-    /// look.
+    /// Has the error queue of a socket checked, once however often it fails until then.
     pub(crate) fn check_errors_of(&mut self, socket: SocketKey) {
         if self.to_be_checked.insert(socket) {
             self.error_checks.push_back(socket);
@@ -191,7 +189,7 @@ impl Outbox {
         self.len == CAPACITY || self.parts + PARTS_EACH > PARTS
     }
 
-    /// Forgets all that is queued.
+    /// Drops everything that is queued.
     pub(super) fn clear(&mut self) {
         self.len = 0;
         self.parts = 0;
@@ -227,15 +225,15 @@ impl Outbox {
         }
     }
 
-    /// Whether the last message can be made longer by a datagram of so many bytes.
+    /// Whether the last message can take another datagram of this length.
     fn takes(&self, bytes: usize, destination: &Destination, now: Duration) -> bool {
         if self.last.as_ref() != Some(destination) {
             return false;
         }
         let last = &self.messages[self.len - 1];
         (1..=last.segment_len).contains(&bytes)
-            && last.segments < MOST_SEGMENTS
-            && last.bytes + bytes <= MOST_BYTES
+            && last.segments < MAX_SEGMENTS
+            && last.bytes + bytes <= MAX_BYTES
             && !self.refusals.includes(now, destination.to.ip(), last.segment_len)
     }
 
@@ -316,8 +314,8 @@ impl Outbox {
         }
     }
 
-    /// The path to `to` takes datagrams of `mtu` bytes, the IP header included: longer ones will
-    /// leave without DF.
+    /// Notes that the path to `to` takes datagrams of `mtu` bytes, the IP header included: longer
+    /// ones will leave without DF.
     pub(crate) fn note_mtu(&mut self, now: Duration, to: IpAddr, mtu: u32) {
         let headers = 1_280 - SMALL;
         if to.is_ipv4() && mtu < 1_280 {
@@ -325,8 +323,8 @@ impl Outbox {
         }
     }
 
-    /// The message at `index` has turned out to be too long for its path although it is small: it
-    /// may be fragmented, and what follows to the same destination, too.
+    /// Notes that the message at `index`, although small, is too long for its path: it may be
+    /// fragmented, and so may later ones to the same destination.
     pub(super) fn let_fragment(&mut self, index: usize, now: Duration) {
         let message = &mut self.messages[index];
         message.fragments = Fragments::Allowed;
@@ -339,7 +337,7 @@ impl Outbox {
         }
     }
 
-    /// A descriptor has become another socket's.
+    /// Notes that a descriptor has become another socket's.
     pub(crate) fn forget(&mut self, fd: RawFd) {
         self.modes.forget(fd);
     }
@@ -350,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_that_fails_often_is_looked_at_once() {
+    fn a_socket_that_fails_often_is_checked_once() {
         let mut outbox = Outbox::new();
         let [one, other] = [1, 2].map(SocketKey::from_bits);
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! Batches of datagrams in: recvmmsg into a worker's slots, and what a message of the kernel holds.
+//! Receiving datagrams with recvmmsg into a worker's slots, and reading the messages of the kernel.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,8 +19,8 @@ pub(crate) struct Receiver {
     names: Box<[RawAddress; SLOTS]>,
     _controls: Box<[Control; SLOTS]>,
     _vectors: Box<[libc::iovec; SLOTS]>,
-    /// The headers in which the kernel has written lengths; those of all others stand as it wants
-    /// them.
+    /// The headers in which the kernel has written lengths; the lengths of all others are as the
+    /// next call needs them.
     written: Range<usize>,
 }
 
@@ -28,27 +28,27 @@ pub(crate) struct Receiver {
 // no thread shares them.
 unsafe impl Send for Receiver {}
 
-/// What one message of the kernel brought: a datagram, or several of one flow that it has put
-/// together (UDP_GRO).
+/// One received message of the kernel: a datagram, or several of one flow that it has put together
+/// (UDP_GRO).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) source: SocketAddr,
-    /// Where it was sent to, if the socket asked.
+    /// The destination address, if the socket asked for it.
     pub(crate) destination: Option<IpAddr>,
     pub(crate) tos: u8,
-    /// The datagrams, one behind the other, and the room around them.
+    /// The datagrams, consecutive, and the room around them.
     pub(crate) room: Room,
-    /// How long each datagram is, but for the last, which may be shorter. At least 1.
+    /// The length of each datagram but the last, which may be shorter. At least 1.
     pub(crate) segment_len: usize,
 }
 
 impl Received {
-    /// How many datagrams it is; an empty one is one.
+    /// The number of datagrams; an empty message is one.
     pub(crate) fn datagrams(&self) -> usize {
         self.room.payload.len().div_ceil(self.segment_len).max(1)
     }
 
-    /// The datagrams, in order, each with the room that is its own.
+    /// The datagrams, in order, each with the room that belongs to it.
     pub(crate) fn segments(&self) -> impl Iterator<Item = Room> + use<> {
         let (whole, len) = (self.room, self.segment_len);
         (0..self.datagrams()).map(move |index| {
@@ -60,8 +60,8 @@ impl Received {
         })
     }
 
-    /// Reads what the kernel wrote of a message that it put into `room`. `None`: its source is of
-    /// no family that we speak.
+    /// Reads what the kernel wrote of a message in `room`. `None`: its source is neither IPv4 nor
+    /// IPv6.
     ///
     /// # Safety
     /// The kernel must have filled the control buffer of `header`, and nothing may write it during
@@ -110,11 +110,11 @@ impl Receiver {
         Self { headers, names, _controls: controls, _vectors: vectors, written: 0..SLOTS }
     }
 
-    /// Receives up to `limit` datagrams into the slots from `first` on, with one system call, and
-    /// says how many came.
+    /// Receives up to `limit` messages into the slots from `first` on, with one system call.
+    /// Returns how many came.
     ///
     /// # Errors
-    /// `WouldBlock` when there is none, or the error that ICMP left pending on the socket.
+    /// `WouldBlock`: there is none. Otherwise the error that ICMP left pending on the socket.
     pub(crate) fn receive(
         &mut self,
         socket: &UdpSocket,
@@ -150,7 +150,8 @@ impl Receiver {
         Ok(count as usize)
     }
 
-    /// What the last `receive` put into `slot`. `None` if its source is of no family that we speak.
+    /// The message that the last [`receive`](Self::receive) put into `slot`. `None`: its source is
+    /// neither IPv4 nor IPv6.
     pub(crate) fn received(&self, slot: usize) -> Option<Received> {
         let header = &self.headers[slot];
         let start = packet::slot(slot).start;

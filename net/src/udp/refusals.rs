@@ -1,30 +1,30 @@
-//! Destinations that refuse a message: the kernel does not cut it into datagrams, or the path takes
-//! it only in fragments.
+//! Destinations for which the kernel does not cut messages into datagrams, or whose path takes them
+//! only in fragments.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Maximum number of destinations; a newer one takes the place of an older one.
-const PLACES: usize = 64;
+/// Maximum number of destinations; a newer one replaces an older one.
+const CAPACITY: usize = 64;
 
-/// How long a refusal to cut is remembered. A route changes seldom, and asking again costs one
+/// How long a refusal to cut is remembered. A route changes seldom, and another attempt costs one
 /// failed system call.
 pub(super) const UNCUT: Duration = Duration::from_secs(10);
 /// How long a narrow path is remembered: as long as the kernel remembers a path's MTU
 /// (`net.ipv4.route.mtu_expires`).
 pub(super) const NARROW: Duration = Duration::from_secs(600);
 
-/// What was refused lately: by destination, and from which length of a datagram on.
+/// Recent refusals, by destination, each with the minimum length of datagrams that were refused.
 ///
 /// A datagram longer than the path's MTU cannot be cut off a message (it would have to be
 /// fragmented), and some devices and tunnels cut nothing. On a path whose MTU is below 1,280 even a
 /// small datagram must not leave with DF set.
 pub(super) struct Refusals {
     lifetime: Duration,
-    places: Box<[Refusal; PLACES]>,
+    entries: Box<[Refusal; CAPACITY]>,
     hashes: RandomState,
-    /// When the last of them ends: usually long ago.
+    /// When the last of them ends: usually in the past.
     until: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Refusals {
         };
         Self {
             lifetime,
-            places: Box::new([none; PLACES]),
+            entries: Box::new([none; CAPACITY]),
             hashes: RandomState::new(),
             until: Duration::ZERO,
         }
@@ -55,22 +55,22 @@ impl Refusals {
         if now >= self.until {
             return false;
         }
-        let place = &self.places[self.place(to)];
-        place.to == to && now < place.until && len >= place.shortest
+        let entry = &self.entries[self.index(to)];
+        entry.to == to && now < entry.until && len >= entry.shortest
     }
 
     /// Remembers that datagrams of `len` bytes to `to` were refused.
     pub(super) fn note(&mut self, now: Duration, to: IpAddr, len: usize) {
-        let index = self.place(to);
-        let place = &mut self.places[index];
-        let known = place.to == to && now < place.until;
-        let shortest = if known { place.shortest.min(len) } else { len };
+        let index = self.index(to);
+        let entry = &mut self.entries[index];
+        let known = entry.to == to && now < entry.until;
+        let shortest = if known { entry.shortest.min(len) } else { len };
         self.until = now + self.lifetime;
-        *place = Refusal { to, shortest, until: self.until };
+        *entry = Refusal { to, shortest, until: self.until };
     }
 
-    fn place(&self, to: IpAddr) -> usize {
-        self.hashes.hash_one(to) as usize % PLACES
+    fn index(&self, to: IpAddr) -> usize {
+        self.hashes.hash_one(to) as usize % CAPACITY
     }
 }
 
@@ -103,6 +103,6 @@ mod tests {
         let held = (0..10_000u32)
             .filter(|number| refusals.includes(Duration::ZERO, IpAddr::V4((*number).into()), 1_400))
             .count();
-        assert!((1..=PLACES).contains(&held), "{held}");
+        assert!((1..=CAPACITY).contains(&held), "{held}");
     }
 }

@@ -16,7 +16,7 @@ use super::options::{self, BufferSizes, DontFragment, Fragments, UdpOptions};
 /// datagrams ([`bind_udp_group`](crate::steering::bind_udp_group)).
 #[derive(Debug)]
 pub struct UdpSocket {
-    // Dropped first: as the last of its group it leaves the other sockets' numbers as they are.
+    // Dropped first: as the last of its group it leaves the other sockets' indexes as they are.
     send_only: Option<OwnedFd>,
     fd: OwnedFd,
     local: SocketAddr,
@@ -25,29 +25,29 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Binds `local`. A wildcard address reports where each datagram was sent to, and answers leave
-    /// from there; an IPv6 one takes no IPv4.
+    /// Binds `local`. A wildcard address reports the destination of each datagram, from which
+    /// replies leave; an IPv6 address takes no IPv4.
     ///
     /// # Errors
-    /// What the kernel says: the port is in use, the address is not ours, no descriptor is left.
+    /// The kernel's: the port is in use, the address is not this host's, no descriptor is left.
     pub fn bind(local: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
         Self::bind_after(local, options, |_| {})
     }
 
-    /// The same, but all that arrives is dropped until [`hear`](Self::hear) is called.
+    /// The same, but all that arrives is dropped until [`stop_dropping`](Self::stop_dropping).
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
-    pub(crate) fn bind_deaf(local: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
-        Self::bind_after(local, options, options::set_deaf)
+    pub(crate) fn bind_dropping(local: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
+        Self::bind_after(local, options, options::drop_arrivals)
     }
 
-    /// Ends the deafness of [`bind_deaf`](Self::bind_deaf).
+    /// Receives from now on, after [`bind_dropping`](Self::bind_dropping).
     ///
     /// # Errors
-    /// None that is known: the filter is there.
-    pub(crate) fn hear(&self) -> io::Result<()> {
-        options::set_hearing(self.as_raw_fd())
+    /// No error is known: the filter is there.
+    pub(crate) fn stop_dropping(&self) -> io::Result<()> {
+        options::stop_dropping(self.as_raw_fd())
     }
 
     fn bind_after(
@@ -85,9 +85,9 @@ impl UdpSocket {
         })
     }
 
-    /// Gives it a second socket on the same address, which sends small datagrams with DF set and
-    /// receives nothing: its group must be steered, by a program that does not know it. With
-    /// IPv6, or if `options` do not want it, nothing is done.
+    /// Adds a second socket on the same address, which sends small datagrams with DF set and
+    /// receives nothing: its group must be steered by a program that never chooses it. Nothing is
+    /// done with IPv6, or if `options` never set DF.
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
@@ -99,7 +99,8 @@ impl UdpSocket {
             Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
         socket.set_reuse_port(true)?;
         options::set_fragments(socket.as_raw_fd(), false, Fragments::Needless)?;
-        options::set_buffers(&socket, &UdpOptions { receive_buffer: 1, ..*options })?; // the kernel makes it its least
+        // The kernel raises 1 to its minimum.
+        options::set_buffers(&socket, &UdpOptions { receive_buffer: 1, ..*options })?;
         if options.freebind {
             address::set_freebind(&socket, self.local)?;
         }
@@ -113,7 +114,7 @@ impl UdpSocket {
         self.send_only.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// Whether what it sends may be fragmented, as long as nothing else was set.
+    /// Whether what it sends may be fragmented, as set at bind.
     pub(crate) fn home(&self) -> Fragments {
         self.home
     }
@@ -123,7 +124,7 @@ impl UdpSocket {
         self.local
     }
 
-    /// The buffers that it got; 0 where the kernel does not say.
+    /// The buffers that the kernel gave; 0 where it does not tell.
     pub fn buffer_sizes(&self) -> BufferSizes {
         let socket = SockRef::from(&self.fd);
         let ours = |booked: io::Result<usize>| booked.unwrap_or(0) / 2;
@@ -133,7 +134,7 @@ impl UdpSocket {
         }
     }
 
-    /// Whether it takes what is sent to any address of the host.
+    /// Whether it is bound to the wildcard address.
     pub fn is_wildcard(&self) -> bool {
         self.wildcard
     }
@@ -142,9 +143,10 @@ impl UdpSocket {
     /// socket was bound.
     ///
     /// # Errors
-    /// On kernels before 4.12, which cannot say.
+    /// The kernel is older than 4.12, and cannot tell.
     pub fn receive_queue_drops(&self) -> io::Result<u64> {
-        const WORDS: usize = 9; // SK_MEMINFO_VARS; asked for at scrape time, it costs nothing per packet as SO_RXQ_OVFL would
+        // SK_MEMINFO_VARS. Read at scrape time, it costs nothing per packet, as SO_RXQ_OVFL would.
+        const WORDS: usize = 9;
         const DROPS: usize = 8; // SK_MEMINFO_DROPS
         let mut info = [0u32; WORDS];
         let mut len = size_of_val(&info) as libc::socklen_t;

@@ -1,4 +1,4 @@
-//! The outbox carried to the kernel by a ring: what leaves from many sockets, with one system call.
+//! Sending the outbox by a ring: the messages of many sockets with one system call.
 
 use std::io;
 use std::time::Duration;
@@ -9,19 +9,18 @@ use crate::stats::Stats;
 use crate::uring::Ring;
 
 impl Outbox {
-    /// Gives the ring the message of each of its sockets that has one, and sends the others: those
-    /// of a listener, and several at once of any socket, a run of one socket with one system
-    /// call.
+    /// Gives the ring the messages of its sockets that have one each, and sends the others: those
+    /// of listeners, and several at once of any socket, a run of one socket with one system call.
     ///
-    /// A ring goes on behind a message that fails. Therefore it gets no second message of one
-    /// socket: that would leave before the first is repeated (row H51).
+    /// A ring goes on after a message that fails. So it gets no second message of one socket, which
+    /// would leave before the first is repeated (row H51).
     ///
     /// # Safety
     /// Until the ring's next submission has returned, nothing may be pushed, and what is queued
     /// must stay as it is. Then [`finish`](Self::finish) must be called.
     ///
     /// # Errors
-    /// When the ring takes nothing more: a defect.
+    /// The ring takes no more requests: a defect.
     pub(crate) unsafe fn submit(
         &mut self,
         ring: &mut Ring,
@@ -60,10 +59,11 @@ impl Outbox {
         }
     }
 
-    /// Looks at what the ring did not send, counts what it did, and forgets all that was queued.
+    /// Counts what the ring has sent, handles what it has not, and drops everything that was
+    /// queued.
     ///
-    /// A failure may be an older datagram's (row H38): such a message is tried once more, by a
-    /// system call of its own, before its bytes are given to others.
+    /// A failure may be that of an older datagram (row H38): such a message is tried once more, by
+    /// a system call of its own, before its memory becomes free.
     pub(crate) fn finish(&mut self, ring: &mut Ring, now: Duration, stats: &Stats) {
         let unsent = ring.take_unsent();
         let mut sent = self.submitted;

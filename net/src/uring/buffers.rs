@@ -1,4 +1,4 @@
-//! The buffers that the kernel receives into, and the ring that it takes them from.
+//! The buffers that the kernel receives into, and the ring from which it takes them.
 
 use std::io;
 use std::sync::Arc;
@@ -12,30 +12,31 @@ use crate::packet::{HEADROOM, MAX_DATAGRAM, Room, STRIDE, TAILROOM};
 use crate::region::{Region, Span};
 use crate::udp::{CONTROL_LEN, Received};
 
-/// Which of the buffers.
+/// The number of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BufferId(pub(super) u16);
 
-/// How many. One turn looks at 64; one `enter` serves some twenty sockets, each with all that waits
-/// in it. More would not be used but in a flood of few sockets, whose receives then end and are
-/// armed again, and would be so much memory that each packet is new to the processor's caches.
+/// Number of buffers. One turn serves 64; one `enter` serves some twenty sockets, each with
+/// everything that waits in it. More would be used only in a flood of few sockets, whose receives
+/// end and are armed again, and would be so much memory that no packet is in the processor's
+/// caches.
 const COUNT: u16 = 256;
 const _: () = assert!(COUNT.is_power_of_two());
 
-/// The name of the ring of buffers; there is but one.
+/// The group of the ring of buffers; there is one.
 pub(super) const GROUP: u16 = 0;
 
-/// What the kernel writes in front of the name: four numbers (`io_uring_recvmsg_out`).
+/// Length of the four numbers in front of the name (`io_uring_recvmsg_out`), in bytes.
 const REPORT_LEN: usize = 16;
 /// Room for the source address, so that the control messages behind it are aligned.
 pub(super) const NAME_LEN: usize = (RAW_ADDRESS_LEN as usize).next_multiple_of(8);
-/// Where a buffer begins in its slot: report and name then share a cache line.
+/// Offset of a buffer in its slot: report and name then share a cache line.
 const FRONT: usize = 16;
-/// Where the datagram lies in a buffer.
+/// Offset of the datagram in a buffer.
 const PAYLOAD: usize = REPORT_LEN + NAME_LEN + CONTROL_LEN;
 const _: () = assert!(PAYLOAD >= HEADROOM && FRONT + PAYLOAD + MAX_DATAGRAM + TAILROOM <= STRIDE);
 
-/// `io_uring_recvmsg_out`.
+/// The kernel's `io_uring_recvmsg_out`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Report {
@@ -49,19 +50,20 @@ struct Report {
 /// that packets touched are memory.
 pub(crate) struct Buffers {
     region: Arc<Region>,
-    /// Where in the region they lie.
+    /// Offset of the first buffer in the region.
     first: usize,
     /// The ring's entries, shared with the kernel; page-aligned.
     entries: Region,
-    /// How many were ever put into the ring.
+    /// How many buffers were put into the ring since the start, as the kernel counts (it wraps).
     tail: u16,
 }
 
 impl Buffers {
-    /// Bytes of a region that they take.
+    /// Bytes of a region that all buffers take.
     pub(crate) const LEN: usize = COUNT as usize * STRIDE;
 
-    /// All buffers in the ring. They lie in `region` from `first` on, which nobody else may use.
+    /// All buffers, in the ring. They lie in `region` from `first` on, which must have no other
+    /// user.
     pub(super) fn new(region: Arc<Region>, first: usize) -> io::Result<Self> {
         let entries = Region::new(usize::from(COUNT) * size_of::<BufRingEntry>())?;
         let mut buffers = Self { region, first, entries, tail: 0 };
@@ -72,7 +74,7 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// Makes the ring known to the kernel.
+    /// Registers the ring with the kernel.
     ///
     /// # Safety
     /// `self` must outlive the requests that use it.
@@ -113,17 +115,17 @@ impl Buffers {
         tail.store(self.tail, Ordering::Release);
     }
 
-    /// What the kernel is told to be a buffer.
+    /// The bytes that the kernel uses of a buffer's slot.
     fn span(&self, id: BufferId) -> Span {
         let start = self.first + usize::from(id.0) * STRIDE + FRONT;
         Span { start, end: start + PAYLOAD + MAX_DATAGRAM }
     }
 
-    /// What the kernel has received into a buffer. `None`: its source is of no family that we
-    /// speak.
+    /// Reads what the kernel has received into a buffer. `None`: its source is neither IPv4 nor
+    /// IPv6.
     ///
     /// # Safety
-    /// The buffer must be the loop's: a completion has named it, and it has not been put back.
+    /// The buffer must belong to the loop: a completion has named it, and it was not put back.
     pub(crate) unsafe fn received(&self, id: BufferId) -> Option<Received> {
         let buffer = self.span(id);
         let at = |offset: usize, len: usize| {
@@ -131,7 +133,7 @@ impl Buffers {
             self.region.address(Span { start, end: start + len }).as_ptr()
         };
         // SAFETY: the kernel wrote the report and the name, and every bit pattern of them is valid.
-        // The caller promises that nobody writes now.
+        // The caller promises that nothing writes now.
         let (report, name) = unsafe {
             let report = at(0, REPORT_LEN).cast::<Report>().read_unaligned();
             (report, at(REPORT_LEN, NAME_LEN).cast::<RawAddress>().read_unaligned())
@@ -142,7 +144,7 @@ impl Buffers {
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
         header.msg_control = at(REPORT_LEN + NAME_LEN, CONTROL_LEN).cast();
         header.msg_controllen = (report.control_len as usize).min(CONTROL_LEN) as _;
-        // SAFETY: the kernel filled so much of the control buffer.
+        // SAFETY: the kernel filled the control buffer to this length.
         unsafe {
             Received::read(&name, &header, Room { payload, headroom: HEADROOM, tailroom: TAILROOM })
         }

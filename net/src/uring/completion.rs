@@ -42,7 +42,8 @@ impl Token {
 /// Why a receive ended. It is to be armed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// No buffer was free, or no room for a completion. What waits in the socket's queue stays there.
+    /// No buffer was free, or no room for a completion. What waits in the socket's queue stays
+    /// there.
     Exhausted,
     /// The loop has cancelled it.
     Cancelled,

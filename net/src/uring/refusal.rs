@@ -1,12 +1,12 @@
-//! Why there is no ring.
+//! Why the kernel gives this process no ring.
 
 use std::error::Error;
 use std::{fmt, io};
 
-/// Why the kernel gives this process no ring, in words for the operator.
+/// The refusal of a ring, in words for the operator.
 #[derive(Debug)]
 pub struct Refusal {
-    /// What was attempted.
+    /// The step that failed.
     step: &'static str,
     error: io::Error,
 }

@@ -97,7 +97,8 @@ impl Backend {
         either!(self, backend => backend.settle(datagrams));
     }
 
-    /// Sends everything that is queued, within a turn. A failure ends the next [`wait`](Self::wait).
+    /// Sends everything that is queued, within a turn. A failure ends the next
+    /// [`wait`](Self::wait).
     pub(super) fn flush(&mut self, datagrams: &mut Datagrams, now: Duration) {
         either!(self, backend => backend.flush(datagrams, now));
     }

@@ -102,7 +102,7 @@ impl Streams {
         self.streams.get_mut(key)
     }
 
-    /// What the service sees of an open stream.
+    /// An open stream, as the service sees it.
     pub(super) fn info(&self, key: StreamKey) -> Option<StreamInfo> {
         let stream = self.streams.get(key)?;
         (stream.state == State::Open).then_some(StreamInfo {

@@ -1,5 +1,4 @@
-//! Cookies that prove a client's address without anything being kept for it (RFC 6347 §4.2.1; row
-//! H13).
+//! Cookies that prove a client's address without any state for it (RFC 6347 §4.2.1; row H13).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +10,7 @@ use ring::rand::SystemRandom;
 
 use super::hello::{COOKIE_LEN, ClientHello};
 
-/// How long a secret makes cookies. It accepts them for as long again.
+/// How long a secret makes cookies. Its cookies are accepted for as long again.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Makes and checks the cookies of one worker.
@@ -25,7 +24,7 @@ pub(crate) struct Cookies {
 
 impl Cookies {
     /// # Errors
-    /// When the system has no randomness.
+    /// The system has no randomness.
     pub(crate) fn new(now: Duration) -> io::Result<Self> {
         let random = SystemRandom::new();
         let current = Key::generate(HMAC_SHA256, &random)
@@ -46,7 +45,7 @@ impl Cookies {
         tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
     }
 
-    /// Whether the hello brings back the cookie that was made for this very client and these very
+    /// Whether the ClientHello has the cookie that was made for the same client and the same
     /// parameters.
     pub(crate) fn accepts(
         &mut self,
@@ -69,8 +68,8 @@ impl Cookies {
         if age < PERIOD {
             return;
         }
-        // Without randomness the old secret serves on: no client gains by it but one who collects
-        // cookies.
+        // Without randomness the old secret stays: only a client that collects cookies gains by
+        // that.
         if let Ok(secret) = Key::generate(HMAC_SHA256, &self.random) {
             let old = std::mem::replace(&mut self.current, secret);
             self.previous = (age < 2 * PERIOD).then_some(old);
@@ -79,7 +78,7 @@ impl Cookies {
     }
 }
 
-/// What a cookie vouches for: both addresses, and what the client asked with.
+/// The digest that a cookie authenticates: of both addresses, and of the ClientHello.
 fn client(peer: SocketAddr, local: SocketAddr, hello: &ClientHello<'_>) -> Digest {
     let mut digest = digest::Context::new(&SHA256);
     for address in [peer, local] {
@@ -90,7 +89,7 @@ fn client(peer: SocketAddr, local: SocketAddr, hello: &ClientHello<'_>) -> Diges
         digest.update(&ip.octets());
         digest.update(&address.port().to_be_bytes());
     }
-    digest.update(hello.front); // its length is told by its own fields
+    digest.update(hello.front); // its own fields tell its length
     digest.update(hello.back);
     digest.finish()
 }
@@ -173,7 +172,7 @@ mod tests {
         let with_cookie = ClientHello { cookie: &cookie, ..hello() };
         assert!(
             !cookies.accepts(120 * SECOND, peer, local, &with_cookie),
-            "nobody came for two periods"
+            "no client came for two periods"
         );
     }
 }

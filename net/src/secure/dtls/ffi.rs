@@ -1,5 +1,4 @@
-//! What OpenSSL can do and the crate `openssl` has no call for. All of this directory's unsafe
-//! code.
+//! Functions of OpenSSL that the crate `openssl` lacks. All unsafe code of this folder is here.
 
 use std::ptr;
 use std::time::Duration;
@@ -37,22 +36,22 @@ const DTLS_CTRL_GET_TIMEOUT: c_int = 73;
 const DTLS_CTRL_HANDLE_TIMEOUT: c_int = 74;
 const NO_ARGUMENT: c_long = 0;
 
-/// Reads a ClientHello with its cookie, and lets the handshake go on from there: message numbers
-/// begin with 1, and the first hello is no part of the transcript. Whether there was one.
+/// Reads a ClientHello with its cookie, from which the handshake goes on: message numbers begin
+/// with 1, and the first ClientHello is no part of the transcript. Whether there was one.
 pub(super) fn listen(stream: &mut SslStream<Pipe>) -> bool {
     // SAFETY: plain allocation.
     let address = unsafe { BIO_ADDR_new() };
     if address.is_null() {
         return false;
     }
-    // SAFETY: both objects are alive. The address is only cleared: a pipe knows of none.
+    // SAFETY: both objects are alive. The address is only cleared: a pipe has none.
     let listened = unsafe { DTLSv1_listen(stream.ssl().as_ptr(), address) };
-    // SAFETY: it was allocated above, and nobody kept it.
+    // SAFETY: it was allocated above, and nothing keeps a reference to it.
     unsafe { BIO_ADDR_free(address) };
     listened == 1
 }
 
-/// How long until the last flight is to be sent again; `None` if it is not.
+/// How long until the last flight is due again; `None`: it is not.
 pub(super) fn time_left(ssl: &SslRef) -> Option<Duration> {
     let mut left = libc::timeval { tv_sec: 0, tv_usec: 0 };
     // SAFETY: the object is alive, and the command writes one `timeval`.
@@ -63,7 +62,7 @@ pub(super) fn time_left(ssl: &SslRef) -> Option<Duration> {
     (running == 1).then(|| Duration::new(u64::try_from(left.tv_sec).unwrap_or(0), micros * 1_000))
 }
 
-/// Sends the last flight again if its time has come; `false` when that was done too often.
+/// Sends the last flight again if it is due; `false`: that was done too often.
 pub(super) fn resend(stream: &mut SslStream<Pipe>) -> bool {
     // SAFETY: the object is alive, and the command takes no argument.
     unsafe {
@@ -74,12 +73,12 @@ pub(super) fn resend(stream: &mut SslStream<Pipe>) -> bool {
 
 /// Whether the datagram that was read last holds more records.
 pub(super) fn has_pending(ssl: &SslRef) -> bool {
-    // SAFETY: the object is alive; the call only looks.
+    // SAFETY: the object is alive, and the call does not change it.
     unsafe { SSL_has_pending(ssl.as_ptr()) == 1 }
 }
 
-/// Gives a context a leaf with its key and its issuers: one of each kind of key, each with a chain
-/// of its own.
+/// Gives a context a leaf with its key and its issuers. A context has one leaf for each kind of
+/// key, each with its own chain.
 pub(super) fn add_identity(
     builder: &mut SslContextBuilder,
     leaf: &X509Ref,

@@ -1,4 +1,4 @@
-//! One handshake, from the hello with the right cookie to the association.
+//! One handshake, from the ClientHello with the right cookie to the association.
 
 use std::time::Duration;
 
@@ -10,27 +10,28 @@ use super::pipe::Pipe;
 use super::records::Records;
 use crate::secure::Failure;
 
-/// The longest datagram of a flight: it passes tunnels, and IPv6's smallest link.
+/// Maximum length of a datagram of a flight, in bytes: it passes tunnels, and links with the
+/// minimum MTU of IPv6.
 const MTU: u32 = 1_200;
 
 /// A handshake under way.
 ///
-/// Each call borrows a [`Pipe`], takes the datagram in it, and leaves in it what is to be sent.
+/// Each call borrows a [`Pipe`], reads the datagram in it, and leaves the datagrams to send in it.
 pub(crate) struct Handshake {
     stream: SslStream<Pipe>,
 }
 
-/// How a handshake stands.
+/// The state of a handshake after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It waits for the client.
+    /// It waits for the client's next flight.
     Pending,
     Done,
     Failed(Failure),
 }
 
 impl Handshake {
-    /// Begins with the client's second hello, which is in the pipe and has the right cookie.
+    /// Begins with the client's second ClientHello, which is in the pipe and has the right cookie.
     pub(crate) fn begin(context: &SslContext, pipe: &mut Pipe) -> Result<(Self, Step), Failure> {
         let mut ssl = Ssl::new(context).map_err(|_| OUR_FAULT)?;
         ssl.set_mtu(MTU).map_err(|_| OUR_FAULT)?;
@@ -49,19 +50,19 @@ impl Handshake {
         pipe.lend(&mut self.stream, proceed)
     }
 
-    /// How long until the flight is to be sent again, if the client does not answer.
+    /// How long until the flight is sent again, if the client does not answer.
     pub(crate) fn patience(&self) -> Option<Duration> {
         ffi::time_left(self.stream.ssl())
     }
 
-    /// Sends the flight again, if it is time.
+    /// Sends the flight again, if it is due.
     pub(crate) fn resend(&mut self, pipe: &mut Pipe) -> Step {
         pipe.clear();
         let sent = pipe.lend(&mut self.stream, ffi::resend);
         if sent { Step::Pending } else { Step::Failed(Failure::Slow) }
     }
 
-    /// What comes after, once it is done.
+    /// The records of the association, once the handshake is done.
     pub(crate) fn into_records(self) -> Records {
         // As in `Pipe::lend`. The pipe that the stream has of its own is empty.
         let _ = ErrorStack::get();
@@ -79,7 +80,7 @@ fn proceed(stream: &mut SslStream<Pipe>) -> Step {
     }
 }
 
-/// OpenSSL refuses what we ask of it.
+/// The failure when OpenSSL refuses a valid call.
 const OUR_FAULT: Failure = Failure::Refused("internal error");
 
 /// OpenSSL reports the peer's alerts as reasons from this number on.

@@ -4,14 +4,13 @@ use super::record::{HANDSHAKE, MAJOR, RECORD_HEADER, RecordHeader};
 
 /// Bytes of a cookie.
 pub(crate) const COOKIE_LEN: usize = 32;
-/// Bytes of a HelloVerifyRequest in its record: fewer than those of any ClientHello that it
-/// answers.
+/// Bytes of a HelloVerifyRequest in its record: fewer than of any ClientHello that it answers.
 pub(crate) const HELLO_VERIFY_REQUEST_LEN: usize = RECORD_HEADER + MESSAGE_HEADER + 3 + COOKIE_LEN;
 
 const MESSAGE_HEADER: usize = 12;
 const CLIENT_HELLO: u8 = 1;
 const HELLO_VERIFY_REQUEST: u8 = 3;
-/// DTLS 1.0, as RFC 6347 §4.2.1 asks for: it only tells the format of this message.
+/// DTLS 1.0, as RFC 6347 §4.2.1 requires: it states only the format of this message.
 const VERSION: [u8; 2] = [MAJOR, 255];
 
 /// A ClientHello whose cookie and parameters are all in the first fragment.
@@ -29,8 +28,8 @@ pub(crate) struct ClientHello<'a> {
 
 impl<'a> ClientHello<'a> {
     /// Reads the first record of a datagram. `None` if it is no ClientHello, or one whose first
-    /// fragment does not reach as far as the compression methods: to put it together would take
-    /// memory for a client who has proven nothing.
+    /// fragment does not reach as far as the compression methods: reassembly would take memory for
+    /// a client that has proven nothing.
     pub(crate) fn read(datagram: &'a [u8]) -> Option<Self> {
         let mut record = Bytes(datagram);
         let header = RecordHeader::read(datagram)?;
@@ -93,7 +92,7 @@ impl<'a> ClientHello<'a> {
     }
 }
 
-/// Bytes that are left to be read.
+/// The bytes that were not read yet.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -108,7 +107,7 @@ impl<'a> Bytes<'a> {
         Some(self.take(width)?.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
     }
 
-    /// What a length of `width` bytes stands in front of.
+    /// The bytes behind a length of `width` bytes.
     fn vector(&mut self, width: usize) -> Option<&'a [u8]> {
         let len = self.length(width)?;
         self.take(len)

@@ -4,6 +4,7 @@
 //! Nothing is kept for a source address before it has brought back its cookie ([`hello`],
 //! [`cookie`]; row H13).
 
+mod chain;
 mod cookie;
 mod ffi;
 mod handshake;
@@ -15,9 +16,10 @@ mod rate;
 pub(crate) mod record;
 mod records;
 
+pub(super) use chain::check_chain;
 pub(crate) use cookie::Cookies;
 pub(super) use handshakes::Handshakes;
-pub(super) use offered::{Offered, try_identity};
+pub(super) use offered::Offered;
 pub(crate) use pipe::Pipe;
 pub(crate) use records::{MAX_PLAINTEXT, Opened, Records};
 

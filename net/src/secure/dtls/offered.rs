@@ -1,4 +1,4 @@
-//! An offer as OpenSSL wants it.
+//! An offer in the form of OpenSSL.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -8,21 +8,20 @@ use openssl::ssl::{
     AlpnError, NameType, SniError, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
     SslRef, SslSessionCacheMode, SslVersion,
 };
-use openssl::stack::Stack;
-use openssl::x509::X509;
 
-use super::ffi;
-use crate::secure::{Identity, Offer};
+use super::chain;
+use crate::secure::Offer;
 
 /// Forward secrecy and authenticated encryption. All of libwebrtc, pion, OpenSSL, GnuTLS and
 /// mbedTLS offer some of these.
 const CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20";
-/// P-256 is what each of them has.
+/// All of them have P-256.
 const GROUPS: &str = "X25519:P-256:P-384";
 
 /// The contexts of new handshakes.
 pub(crate) struct Offered {
-    /// That of the first identity, which leads to the others by the name that a client asks for.
+    /// The context of the first identity; it switches to the others by the name that a client asks
+    /// for.
     pub(super) context: SslContext,
 }
 
@@ -59,14 +58,14 @@ fn context(offer: &Offer, index: usize) -> Result<SslContextBuilder, ErrorStack>
     // The MTU is set for each handshake: there is no socket to ask.
     builder.set_options(SslOptions::NO_QUERY_MTU | SslOptions::NO_RENEGOTIATION);
     builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | SslOptions::PRIORITIZE_CHACHA);
-    // No session is resumed. Who resumes sends data right behind the last message of the handshake,
-    // which is still being computed then: the data would be lost, and its retransmission would
-    // take longer than the whole handshake that was spared.
+    // No session is resumed. A client that resumes sends data right behind the last message of the
+    // handshake, which is still being computed then: the data would be lost, and its
+    // retransmission would take longer than the full handshake that resumption saves.
     builder.set_options(SslOptions::NO_TICKET);
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     builder.set_mode(SslMode::RELEASE_BUFFERS);
     builder.set_read_ahead(true);
-    // No hello comes as far as this before the worker has checked its cookie.
+    // The worker has checked the cookie of every ClientHello that comes here.
     builder.set_cookie_verify_cb(|_, _| true);
     let alpn = offer.alpn;
     if !alpn.is_empty() {
@@ -75,32 +74,16 @@ fn context(offer: &Offer, index: usize) -> Result<SslContextBuilder, ErrorStack>
         });
     }
     let identity = &offer.identities[index];
-    add(&mut builder, identity)?;
+    chain::add(&mut builder, identity.chain(), identity.key())?;
     let mut kinds = vec![identity.key().id()];
     for other in &offer.identities[index + 1..] {
         let kind = other.key().id();
         if !kinds.contains(&kind) && identity.names().all(|name| other.is_for(&name)) {
-            add(&mut builder, other)?;
+            chain::add(&mut builder, other.chain(), other.key())?;
             kinds.push(kind);
         }
     }
     Ok(builder)
-}
-
-/// Whether OpenSSL serves this identity: it has rules of its own for keys and signatures, which it
-/// applies only here.
-pub(in crate::secure) fn try_identity(identity: &Identity) -> Result<(), ErrorStack> {
-    add(&mut SslContext::builder(SslMethod::dtls_server())?, identity)
-}
-
-/// Gives the context a leaf with its key and its issuers.
-fn add(builder: &mut SslContextBuilder, identity: &Identity) -> Result<(), ErrorStack> {
-    let mut issuers: Stack<X509> = Stack::new()?;
-    let (leaf, rest) = identity.chain().split_first().expect("an identity has a certificate");
-    for issuer in rest {
-        issuers.push(issuer.clone())?;
-    }
-    ffi::add_identity(builder, leaf, identity.key(), &issuers)
 }
 
 /// The first of `ours` that the client offers too (RFC 7301's form: each name behind its length).

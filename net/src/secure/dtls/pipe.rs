@@ -1,4 +1,4 @@
-//! What OpenSSL reads from and writes to in the place of a socket.
+//! The memory that OpenSSL reads from and writes to instead of a socket.
 
 use std::io::{self, Read, Write};
 
@@ -7,8 +7,8 @@ use openssl::ssl::SslStream;
 
 /// One datagram in, any number of datagrams out.
 ///
-/// Whoever computes owns one and lends it to a connection for the time of a call, so that a
-/// connection that is silent has no buffers.
+/// The worker and the handshaker's thread each own one and lend it to a connection for a call, so
+/// that a silent connection has no buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
     incoming: Vec<u8>,
@@ -20,14 +20,14 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// Lays down the next datagram to be read. What was written before is gone.
+    /// Sets the next datagram to be read, and drops what was written before.
     pub(crate) fn put(&mut self, datagram: &[u8]) {
         self.clear();
         self.incoming.extend_from_slice(datagram);
         self.unread = true;
     }
 
-    /// Forgets what was to be read and what was written.
+    /// Drops what was to be read and what was written.
     pub(crate) fn clear(&mut self) {
         self.incoming.clear();
         self.unread = false;
@@ -35,13 +35,13 @@ impl Pipe {
         self.ends.clear();
     }
 
-    /// Lends itself to a connection for one call of OpenSSL.
+    /// Lends the pipe to a connection for one call of OpenSSL.
     pub(crate) fn lend<R>(
         &mut self,
         stream: &mut SslStream<Pipe>,
         act: impl FnOnce(&mut SslStream<Pipe>) -> R,
     ) -> R {
-        // What an earlier call left in this thread's queue would be taken for this call's error.
+        // An error that an earlier call left in this thread's queue would be taken for this call's.
         let _ = ErrorStack::get();
         std::mem::swap(stream.get_mut(), self);
         let result = act(stream);

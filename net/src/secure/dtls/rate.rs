@@ -1,11 +1,11 @@
-//! How many handshakes may begin in a second.
+//! The rate limit of new handshakes.
 
 use std::time::{Duration, Instant};
 
-/// What may come at once, in the time that it is worth.
+/// Maximum burst, as the time in which the rate allows it.
 const BURST: Duration = Duration::from_secs(1);
 
-/// A bucket of tokens, kept as the time until which all that came is paid for.
+/// A token bucket, kept as the time until which the handshakes so far are paid for.
 #[derive(Debug, Default)]
 pub(super) struct Rate {
     paid_until: Option<Instant>,

@@ -4,14 +4,14 @@
 pub(crate) const RECORD_HEADER: usize = 13;
 /// The content type of handshake messages.
 pub(crate) const HANDSHAKE: u8 = 22;
-/// The content type of what the protocol is for.
+/// The content type of application data.
 pub(crate) const APPLICATION_DATA: u8 = 23;
-/// What DTLS 1.0 and 1.2 have in common.
+/// The major version that DTLS 1.0 and 1.2 have in common.
 pub(super) const MAJOR: u8 = 254;
 
-/// The shortest encrypted record with AES-GCM: an explicit nonce and a tag.
+/// Minimum length of an encrypted record with AES-GCM: an explicit nonce and a tag.
 pub(super) const LEAST_WITH_NONCE: usize = 8 + 16;
-/// The shortest encrypted record with ChaCha20-Poly1305: a tag.
+/// Minimum length of an encrypted record with ChaCha20-Poly1305: a tag.
 pub(super) const LEAST: usize = 16;
 
 /// The header of a record.
@@ -23,7 +23,7 @@ pub(crate) struct RecordHeader {
 }
 
 impl RecordHeader {
-    /// Reads that of the first record of these bytes; `None` if they are no record of a version
+    /// Reads the header of the first record of these bytes; `None`: they are no record of a version
     /// before DTLS 1.3.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_at_checked(RECORD_HEADER)?;
@@ -38,10 +38,10 @@ impl RecordHeader {
 /// The first records of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FirstRecords {
-    /// Their bytes; the whole datagram's, if it holds no more of them.
+    /// Their length in bytes; that of the whole datagram, if it holds no more records.
     pub(crate) len: usize,
     pub(crate) taken: usize,
-    /// Records behind them.
+    /// How many records follow them.
     pub(crate) left_out: usize,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn records_of(datagram: &[u8], most: usize) -> FirstRecords {
 }
 
 /// Whether no encrypted record of the datagram is shorter than `least`. OpenSSL gives up an
-/// association for one that is, where RFC 6347 §4.1.2.7 has invalid records dropped; anybody could
+/// association for one that is, where RFC 6347 §4.1.2.7 has invalid records dropped; any host could
 /// forge it.
 pub(super) fn are_long_enough(mut datagram: &[u8], least: usize) -> bool {
     while let Some(header) = RecordHeader::read(datagram) {

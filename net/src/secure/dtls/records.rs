@@ -1,4 +1,4 @@
-//! The records of an established association, and its end.
+//! Encryption and decryption of the records of an established association.
 
 use openssl::ssl::{ErrorCode, SslStream};
 
@@ -6,33 +6,33 @@ use super::ffi;
 use super::pipe::Pipe;
 use super::record::{self, LEAST, LEAST_WITH_NONCE};
 
-/// The most that one record carries (RFC 6347 §4.1.1 by way of TLS).
+/// Maximum plaintext of one record, in bytes (RFC 6347 §4.1.1 by way of TLS).
 pub(crate) const MAX_PLAINTEXT: usize = 1 << 14;
 
 /// Encrypts and decrypts for one client.
 ///
-/// Each call borrows a [`Pipe`] and leaves in it what is to be sent, in answer or by itself:
-/// records, an alert, or the last flight once more for a client that did not get it.
+/// Each call borrows a [`Pipe`] and leaves the datagrams to send in it: records, an alert, or the
+/// last flight again for a client that did not get it.
 pub(crate) struct Records {
     stream: SslStream<Pipe>,
-    /// The length of the shortest record that its cipher makes.
+    /// Minimum length of a record of its cipher.
     least: usize,
 }
 
-/// What became of the next record.
+/// The result of decrypting the next record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opened {
     /// This many bytes of plaintext were written.
     Plaintext(usize),
-    /// The datagram holds no more.
+    /// The datagram holds no more records.
     None,
-    /// The association is over: the client said so, or broke the protocol under its own key.
+    /// The association is over: the client closed it, or broke the protocol under its own key.
     Over,
 }
 
 impl Records {
-    /// Takes over when the handshake is done. OpenSSL has kept the data that came before the
-    /// client's Finished; it belongs to no datagram that is yet to come, and is dropped.
+    /// Takes over when the handshake is done. OpenSSL has kept data that came before the client's
+    /// Finished; it belongs to no later datagram, and is dropped.
     pub(super) fn new(mut stream: SslStream<Pipe>) -> Self {
         while stream.ssl_read(&mut [0; MAX_PLAINTEXT]).is_ok() {}
         let cipher = stream.ssl().current_cipher();
@@ -44,8 +44,8 @@ impl Records {
         Self { stream, least }
     }
 
-    /// Lays `datagram` into the pipe, to be [opened](Self::open); `false` if it holds what must not
-    /// be.
+    /// Puts `datagram` into the pipe, to be [opened](Self::open); `false`: it holds a record that
+    /// must not be opened.
     #[must_use]
     pub(crate) fn admit(&self, pipe: &mut Pipe, datagram: &[u8]) -> bool {
         pipe.put(datagram);
@@ -53,7 +53,7 @@ impl Records {
     }
 
     /// Decrypts the next record of the datagram in the pipe to `plaintext`, which has room for all
-    /// that the datagram can hold. What is forged, repeated or no record at all is passed over.
+    /// that the datagram can hold. Bytes that are forged, repeated or no record are skipped.
     pub(crate) fn open(&mut self, pipe: &mut Pipe, plaintext: &mut [u8]) -> Opened {
         pipe.lend(&mut self.stream, |stream| match stream.ssl_read(plaintext) {
             Ok(len) => Opened::Plaintext(len),
@@ -78,10 +78,10 @@ impl Records {
             && pipe.lend(&mut self.stream, |stream| stream.ssl_write(plaintext).is_ok())
     }
 
-    /// Says goodbye.
+    /// Writes close_notify.
     pub(crate) fn close(&mut self, pipe: &mut Pipe) {
         pipe.clear();
-        // An association that failed has nothing to say.
+        // An association that failed has nothing to send.
         pipe.lend(&mut self.stream, |stream| _ = stream.shutdown());
     }
 }

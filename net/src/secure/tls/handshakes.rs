@@ -110,7 +110,8 @@ impl Handshake {
     /// Begins with the present offer.
     fn begin(deadline: Instant, shared: &Shared) -> Option<Self> {
         let config = Arc::clone(&shared.offered().tls.config);
-        let connection = ServerConnection::new(config).ok()?; // it fails for settings that are not made here
+        // It fails only for settings that are not made here.
+        let connection = ServerConnection::new(config).ok()?;
         Some(Self { connection: Box::new(connection), received: 0, deadline })
     }
 

@@ -1,4 +1,4 @@
-//! An offer as rustls wants it.
+//! An offer in the form of rustls.
 
 use std::error::Error;
 use std::fmt;
@@ -24,8 +24,8 @@ impl Offered {
         let identities = Identities(offer.identities.clone());
         let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(identities));
         config.alpn_protocols = offer.alpn.iter().map(|protocol| protocol.to_vec()).collect();
-        // Sessions are resumed by tickets, which the client keeps: nothing is kept here for those
-        // who may never come back.
+        // Sessions are resumed by tickets, which the client keeps: nothing is kept here for clients
+        // that may never come back.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Ticketer::new()?;
         config.send_tls13_tickets = 1;
@@ -37,9 +37,9 @@ impl Offered {
 struct Identities(Vec<Arc<Identity>>);
 
 impl Identities {
-    /// Those for the name that the client asks for come first, then all; of these, the first whose
-    /// key makes signatures that the client can verify. The very first, if there is none: the
-    /// client then says itself what it misses.
+    /// The first identity whose key makes signatures that the client can verify: of those for the
+    /// name that the client asks for, then of all. If there is none, the first of all: the client
+    /// then reports what it lacks.
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<Identity>> {
         let named = self.0.iter().filter(|identity| name.is_some_and(|name| identity.is_for(name)));
         let mut candidates = named.chain(&self.0);

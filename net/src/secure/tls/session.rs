@@ -10,23 +10,23 @@ use socket2::SockRef;
 
 use crate::tcp::{Outgoing, Written};
 
-/// What is encrypted before the kernel is asked to take it: two full records. More frames wait as
-/// they are.
+/// Maximum number of bytes that are encrypted before the kernel takes them: two full records. More
+/// frames wait unencrypted.
 const ENCRYPTED_AHEAD: usize = 32 << 10;
 
-/// Records in, records out. It keeps no more than a partial record received, and
-/// [`ENCRYPTED_AHEAD`] not sent yet.
+/// An established TLS session. It keeps at most a partial record received, and [`ENCRYPTED_AHEAD`]
+/// bytes not sent yet.
 pub(crate) struct Session {
     connection: Box<ServerConnection>,
-    /// The handshake's last bytes, which leave before all others.
+    /// The last bytes of the handshake, which leave before all others.
     flight: Outgoing,
-    /// What is left of each frame that waits: a frame has records of its own. Clients there are
-    /// that read one record, and take it for one message (coturn's).
+    /// The unencrypted length of each frame that waits: a frame has records of its own, because
+    /// some clients (coturn's) read one record and take it for one message.
     frames: VecDeque<usize>,
-    /// Bytes that are decrypted and not read yet.
+    /// How many bytes are decrypted and not read yet.
     decrypted: usize,
     peer_closed: bool,
-    said_goodbye: bool,
+    sent_close_notify: bool,
 }
 
 impl Session {
@@ -37,20 +37,19 @@ impl Session {
             frames: VecDeque::new(),
             decrypted: 0,
             peer_closed: false,
-            said_goodbye: false,
+            sent_close_notify: false,
         };
-        // What came with the client's last flight is decrypted already. Nothing new is in it: no
+        // What came with the client's last flight was decrypted before. It holds nothing new, so no
         // record can be refused.
         let _ = session.take_in();
         session
     }
 
-    /// Decrypts `records`, taking off what it has taken in, into `plain`, until either is at its
-    /// end.
+    /// Decrypts `records` into `plain` until either is at its end, and advances `records`.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing came of them; `InvalidData` when they are no records of this
-    /// session. `Ok(0)`: the peer said that no more will come.
+    /// `WouldBlock`: they gave no plaintext. `InvalidData`: they are no records of this session.
+    /// `Ok(0)`: the peer has sent close_notify.
     pub(crate) fn read(&mut self, records: &mut &[u8], plain: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < plain.len() {
@@ -71,7 +70,7 @@ impl Session {
         Ok(filled)
     }
 
-    /// Decrypts the records that are whole.
+    /// Decrypts the whole records that were read.
     fn take_in(&mut self) -> io::Result<()> {
         let state =
             self.connection.process_new_packets().map_err(|_| io::ErrorKind::InvalidData)?;
@@ -80,7 +79,7 @@ impl Session {
         Ok(())
     }
 
-    /// A frame of `len` bytes, more than none, waits behind the others.
+    /// Notes a frame of `len` bytes that waits behind the others.
     pub(crate) fn frame_queued(&mut self, len: usize) {
         if len > 0 {
             self.frames.push_back(len);
@@ -92,8 +91,8 @@ impl Session {
         self.connection.wants_write() || !self.flight.is_empty()
     }
 
-    /// Encrypts and writes what waits, as much as the kernel takes: frames that wait together leave
-    /// together. When all is written and it is the `last`, says goodbye.
+    /// Encrypts and writes as much as the kernel takes: frames that wait together leave together.
+    /// After the `last` bytes it sends close_notify.
     pub(crate) fn write(
         &mut self,
         fd: RawFd,
@@ -114,10 +113,10 @@ impl Session {
                 }
             }
             if outgoing.is_empty() {
-                if !last || self.said_goodbye {
+                if !last || self.sent_close_notify {
                     break;
                 }
-                self.said_goodbye = true;
+                self.sent_close_notify = true;
                 self.connection.send_close_notify();
                 continue;
             }
@@ -136,7 +135,7 @@ impl Session {
                 break;
             }
             if self.frames.is_empty() {
-                self.frames.push_back(waiting.len()); // nobody has said where its frames end
+                self.frames.push_back(waiting.len()); // bytes of which no frame was noted
             }
             let left = self.frames.front_mut().expect("there is one");
             let count =
@@ -163,7 +162,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// A stream's descriptor, as rustls writes to it.
+/// A stream's descriptor, for rustls to write to.
 struct Socket(RawFd);
 
 impl Write for Socket {
