@@ -104,8 +104,7 @@ stats! {
     send_calls,
     /// System calls that entered the ring of io_uring
     ring_enters,
-    /// Receives of the ring that ended and were begun again: no buffer was free, or an ICMP error
-    /// came
+    /// Receives of the ring that ended and were begun again: no buffer was free, or an ICMP error came
     receives_restarted,
     /// Datagrams dropped: the socket's send buffer was full
     dropped_send_buffer_full,
@@ -127,8 +126,7 @@ stats! {
     dropped_record_too_long,
     /// Datagrams dropped: no DTLS record in them was authentic and new
     dropped_unauthentic,
-    /// DTLS records dropped: they came behind others in one datagram, and the turn had no room for
-    /// them
+    /// DTLS records dropped: they came behind others in one datagram, and the turn had no room for them
     dropped_too_many_records,
     /// Datagrams dropped: they belong to no DTLS association or handshake, and begin none
     dropped_no_handshake,
