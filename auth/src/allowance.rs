@@ -1,26 +1,29 @@
+//! Token buckets for bytes that may be sent to unproven addresses, and the small clock that they
+//! use.
+
 use std::time::Duration;
 
-/// A moment of a monotonic clock in sixteenths of a second, counted from 1: 0 is never.
+/// A time of a monotonic clock in sixteenths of a second, counted from 1; 0 stands for "never".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(u32);
 
 impl Tick {
     const A_SECOND: u32 = 16;
 
-    /// Good for eight years after the clock's start.
+    /// Converts a time; does not overflow for eight years after the clock's start.
     pub(crate) fn of(now: Duration) -> Self {
         let sixteenths = u64::from(Self::A_SECOND) * now.as_secs()
             + u64::from(now.subsec_nanos() / (1_000_000_000 / Self::A_SECOND));
         Self(u32::try_from(sixteenths).unwrap_or(u32::MAX - 1).saturating_add(1))
     }
 
-    /// Whether it was at most so many seconds before `now`, if it was at all.
+    /// Whether this time is at most `seconds` before `now`; `false` for "never".
     pub(crate) fn is_within(self, seconds: u32, now: Self) -> bool {
         self != Self::default() && now.0.saturating_sub(self.0) <= seconds * Self::A_SECOND
     }
 }
 
-/// How an allowance grows: to `burst` bytes at the most, by `rate` bytes a second.
+/// How an allowance grows: up to `burst` bytes, by `rate` bytes a second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     burst: i32,
@@ -33,12 +36,12 @@ impl Budget {
     }
 }
 
-/// Bytes that may still be sent: a token bucket that one message may overdraw, so that a small
-/// message waits no shorter than a large one.
+/// The number of bytes that may still be sent: a token bucket that one message may overdraw, so
+/// that a small message waits as long as a large one.
 ///
-/// The bucket begins full and fills with time. Both are a loan: it is paid back out of the
-/// requests, so that a flood which lasts has brought at least the bytes that it was sent, and only
-/// clients that come seldom keep the gift.
+/// The bucket starts full and fills with time. Both are a loan, paid back out of the requests: a
+/// flood that lasts has brought at least the bytes that it received, and only clients that come
+/// rarely keep the gift.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
     left: i32,
@@ -51,7 +54,7 @@ impl Allowance {
         Self { left: budget.burst, owed: budget.burst, as_of: now }
     }
 
-    /// Adds what time has brought.
+    /// Adds the bytes for the time that has passed.
     pub(crate) fn pass(&mut self, budget: &Budget, now: Tick) {
         let elapsed = now.0.saturating_sub(self.as_of.0);
         let grown = u64::from(elapsed) * u64::from(budget.rate) / u64::from(Tick::A_SECOND);
@@ -63,8 +66,8 @@ impl Allowance {
         }
     }
 
-    /// Adds a request of `request` bytes: three quarters of them pay back what is owed, and an
-    /// eighth is never spent.
+    /// Adds a request of `request` bytes: three quarters of them pay back the debt, and an eighth
+    /// is never spent.
     pub(crate) fn earn(&mut self, budget: &Budget, request: usize) {
         let request = i32::try_from(request).unwrap_or(i32::MAX);
         let paid = self.owed.min(request / 4 * 3);
@@ -72,7 +75,7 @@ impl Allowance {
         self.left = self.left.saturating_add(request - paid.max(request / 8 + 1)).min(budget.burst);
     }
 
-    /// Adds a request that does come from where it says: half of it pays back what is owed.
+    /// Adds a request whose source address is proven: half of it pays back the debt.
     pub(crate) fn earn_proven(&mut self, budget: &Budget, request: usize) {
         let request = i32::try_from(request).unwrap_or(i32::MAX);
         let paid = self.owed.min(request / 2);
@@ -88,7 +91,7 @@ impl Allowance {
         self.left = self.left.saturating_sub(i32::try_from(price).unwrap_or(i32::MAX));
     }
 
-    /// How much there is at `now`.
+    /// The number of bytes available at `now`.
     pub(crate) fn left(mut self, budget: &Budget, now: Tick) -> i32 {
         self.pass(budget, now);
         self.left

@@ -1,3 +1,6 @@
+//! The authentication of requests: a realm with its users and nonces, and the checks of RFC 8489
+//! §9.2.4 in their order.
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -14,8 +17,8 @@ use crate::protection::{Protection, verify};
 use crate::refusal::Refusal;
 use crate::rest::RestSecret;
 
-/// One realm: its users, its nonces, its answers to who may come in. What it offers follows from
-/// where its keys come from.
+/// A realm: its users, its nonces, and the decision whether a request is authentic. Its offers
+/// follow from the sources of its keys.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     realm: Box<str>,
@@ -27,45 +30,45 @@ pub struct Authenticator {
     by_hash: Arc<AHashMap<[u8; 32], Arc<Credential>>>,
 }
 
-/// What is known beside the realm's own credentials.
+/// Knowledge beyond the realm's own credentials.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known<'a> {
     /// The credential of the client's allocation.
     pub held: Option<&'a Arc<Credential>>,
-    /// Whether this authenticator has shown `held` to be good. Not so after a restore: its secret
-    /// may have been taken away since.
+    /// Whether this authenticator has verified `held`. Not so after a restore: its secret may have
+    /// been removed since.
     pub is_current: bool,
-    /// What the further source has said.
+    /// The cached answers of the external source.
     pub keys: Option<&'a KeyCache>,
-    /// That the further source has just failed to answer: `held` stands in for it, so that no call
-    /// dies with the store.
+    /// Whether the external source has just failed to answer: `held` then stands in for it, so that
+    /// no call ends because of the store.
     pub source_failed: bool,
 }
 
-/// Whom a request comes from, unless it is refused.
+/// The sender of a request that is not refused.
 #[derive(Clone, Debug)]
 pub enum Identity<'m> {
-    /// From this one: the integrity is right.
+    /// This user: the integrity is correct.
     Proven {
-        /// Who.
+        /// The credential of the user.
         credential: Arc<Credential>,
-        /// How that was shown, and how the answer is to be protected.
+        /// How the request was protected, and so how to protect the answer.
         protection: Protection,
     },
-    /// Perhaps from this user, whose key is to be had from the further source only. The nonce was
-    /// good, so the address is the client's own.
+    /// Perhaps this user, whose key only the external source has. The nonce was valid, so the
+    /// source address is the client's own.
     KeyWanted(&'m str),
 }
 
-/// Who a request says that it comes from.
+/// The user that a request names.
 enum Name<'m> {
     Clear(&'m str),
     Hashed([u8; 32]),
 }
 
 impl Authenticator {
-    /// A realm, written as [`crate::opaque_string`] leaves it. `grace` in seconds: so long an
-    /// expired credential goes on working.
+    /// Creates a realm with this name, written as [`crate::opaque_string`] returns it. `grace` is
+    /// the time in seconds for which an expired credential remains valid.
     #[must_use]
     pub fn new(realm: &str, credentials: Credentials, nonces: NonceKeys, grace: u64) -> Self {
         let offers = credentials.offers();
@@ -82,37 +85,37 @@ impl Authenticator {
         }
     }
 
-    /// The value of REALM.
+    /// The name of the realm, as REALM carries it.
     #[must_use]
     pub fn realm(&self) -> &str {
         &self.realm
     }
 
-    /// What its challenges offer.
+    /// The offers in its challenges.
     #[must_use]
     pub fn offers(&self) -> Offers {
         self.offers
     }
 
-    /// The keys of its nonces.
+    /// The keys of its nonces, which the caller rotates.
     #[must_use]
     pub fn nonces(&self) -> &NonceKeys {
         &self.nonces
     }
 
-    /// A nonce for a client's challenge. `unix` in seconds.
+    /// Returns a nonce for a client's challenge. `unix` is the Unix time in seconds.
     #[must_use]
     pub fn mint(&self, client: SocketAddr, unix: u64) -> NonceText {
         self.nonces.mint(client, &self.realm, unix, self.offers)
     }
 
-    /// The same realm, with other keys of its nonces.
+    /// The same realm with other nonce keys.
     #[must_use]
     pub fn with_nonces(&self, nonces: NonceKeys) -> Self {
         Self { nonces, ..self.clone() }
     }
 
-    /// The same realm, which takes what these secrets mint, too.
+    /// The same realm, which accepts credentials of these secrets, too.
     #[must_use]
     pub fn with_rest_secrets(&self, secrets: impl IntoIterator<Item = RestSecret>) -> Self {
         let mut credentials = (*self.credentials).clone();
@@ -120,12 +123,12 @@ impl Authenticator {
         Self::new(&self.realm, credentials, self.nonces.clone(), self.grace)
     }
 
-    /// The checks of RFC 8489 §9.2.4 on a request from `ip` at `unix` seconds. Without a further
-    /// source, the credential of the client's allocation saves making a minted one again; all
-    /// others may have been revoked, so that each request is looked up anew.
+    /// Performs the checks of RFC 8489 §9.2.4 on a request from `ip` at `unix` seconds. Without an
+    /// external source, the credential of the client's allocation saves deriving a REST credential
+    /// again. Other credentials may have been revoked, so each request is looked up.
     ///
     /// # Errors
-    /// [`Refusal`], the first check that failed.
+    /// [`Refusal`], for the first check that failed.
     pub fn authenticate<'m>(
         &self,
         request: &Message<'m>,
@@ -142,10 +145,9 @@ impl Authenticator {
         let realm = present(request.attribute::<Realm<'_>>())?.0;
         let nonce = present(request.attribute::<Nonce<'_>>())?.0;
         let name = name(request)?;
-        // Deviation: RFC 8489 §9.2.4: the nonce is verified before its bits are believed and the
-        // username is looked up, not last, so that no datagram with a forged source address
-        // causes a key look-up (H10). It is stale, too, when the realm has come to offer something
-        // else.
+        // Deviation: RFC 8489 §9.2.4: the nonce is verified before its bits are used and the
+        // username is looked up, not last, so that no datagram with a forged source address causes
+        // a key look-up (H10). It is also stale when the offers of the realm have changed since.
         if !self.nonces.verify(nonce, ip, &self.realm, unix, self.offers) {
             return Err(Refusal::StaleNonce);
         }
@@ -156,7 +158,7 @@ impl Authenticator {
             Name::Clear(username) => self
                 .look_up(request, username, unix, protection, known)
                 .map_err(|refusal| self.refine(refusal, username)),
-            // Empty where the nonce offers no anonymity.
+            // The table is empty if the nonce offers no anonymity.
             Name::Hashed(hash) => {
                 self.prove(request, unix, protection, self.by_hash.get(&hash).map(Arc::clone))
             }
@@ -176,8 +178,8 @@ impl Authenticator {
             |held: &&Arc<Credential>| username == held.username() && held.key(algorithm).is_some();
         let held = known.held.filter(is_theirs).map(Arc::clone);
         let here_only = !self.credentials.has_further_source();
-        // A key of a present secret is good until it expires, and costly to make again; a user of
-        // the configuration may be gone from it.
+        // A key of a current secret is valid until it expires, and costly to derive again; a
+        // configured user may have been removed.
         if here_only
             && known.is_current
             && held.as_ref().is_some_and(|held| held.expires().is_some())
@@ -191,8 +193,8 @@ impl Authenticator {
         }
         match known.keys.and_then(|keys| keys.find(username, unix)) {
             Some(said) => self.prove(request, unix, protection, said.map(Arc::clone)),
-            // A minted key counts only once a present secret has made it: those of the source may
-            // not be known yet.
+            // A REST key counts only after a current secret has derived it: the source's secrets
+            // may not be known yet.
             None if known.source_failed
                 && held.is_some()
                 && (known.is_current || !self.credentials.is_rest_name(username)) =>
@@ -203,7 +205,7 @@ impl Authenticator {
         }
     }
 
-    /// Tells the unknown users whose names no REST secret mints from the others.
+    /// Distinguishes unknown users whose names no REST secret mints.
     fn refine(&self, refusal: Refusal, username: &str) -> Refusal {
         match refusal {
             Refusal::UnknownUser
@@ -216,8 +218,8 @@ impl Authenticator {
         }
     }
 
-    /// The integrity, under each key that the username may have. An unknown user, or one without a
-    /// key of the algorithm, costs as much as a wrong password (H34).
+    /// Verifies the integrity with each key that the username may have. An unknown user, or one
+    /// without a key of the algorithm, costs as much time as a wrong password (H34).
     fn prove<'m>(
         &self,
         request: &Message<'m>,
@@ -238,14 +240,14 @@ impl Authenticator {
             }
         }
         if refusal == Refusal::UnknownUser {
-            // The verdict stands; only the time is wanted.
+            // The result is known; only the time matters.
             std::hint::black_box(verify(request, &self.decoy));
         }
         Err(refusal)
     }
 }
 
-/// USERNAME, and without it USERHASH.
+/// Reads USERNAME, or USERHASH in its absence.
 fn name<'m>(request: &Message<'m>) -> Result<Name<'m>, Refusal> {
     if request.has(AttributeType::USERNAME) {
         return present(request.attribute::<Username<'_>>())
@@ -337,14 +339,11 @@ mod tests {
         });
         assert_eq!(check(&realm, &without_nonce, NOW), Err(Refusal::BadRequest));
         assert_eq!(
-            check(&realm, &signed("stale", "nobody", "x"), NOW),
+            check(&realm, &signed("stale", "nemo", "x"), NOW),
             Err(Refusal::StaleNonce),
             "before the user is looked up"
         );
-        assert_eq!(
-            check(&realm, &signed(nonce, "nobody", "secret"), NOW),
-            Err(Refusal::NoRestName)
-        );
+        assert_eq!(check(&realm, &signed(nonce, "nemo", "secret"), NOW), Err(Refusal::NoRestName));
         assert_eq!(
             check(&realm, &signed(nonce, "alice", "wrong"), NOW),
             Err(Refusal::WrongPassword)
@@ -431,7 +430,7 @@ mod tests {
         assert_eq!(
             check(&realm, &signed("stale", "carol", "x"), NOW),
             Err(Refusal::StaleNonce),
-            "H10: before anybody is asked"
+            "H10: before any source is asked"
         );
         assert_eq!(
             check(&realm, &signed(nonce.as_str(), "alice", "guess"), NOW),

@@ -1,3 +1,5 @@
+//! The credential of a user: name, keys, expiry, and the name that quotas count.
+
 use std::fmt;
 
 use causeway_wire::IntegrityKey;
@@ -5,8 +7,8 @@ use causeway_wire::IntegrityKey;
 use crate::key::{Algorithm, Key};
 use crate::opaque::{NotOpaque, opaque_string};
 
-/// Who a request comes from, and the keys that prove it: one an algorithm, one at least. Shared by
-/// all allocations of one user.
+/// A user with the keys that prove a request: at least one, and at most one for each algorithm. All
+/// allocations of the user share it.
 #[derive(Clone)]
 pub struct Credential {
     username: Box<str>,
@@ -15,7 +17,7 @@ pub struct Credential {
     expires: Option<u64>,
 }
 
-/// A key, and what message integrity is made with.
+/// A key with its prepared state for message integrity.
 #[derive(Clone)]
 struct Ready {
     key: Key,
@@ -23,7 +25,7 @@ struct Ready {
 }
 
 impl Credential {
-    /// A user with one key.
+    /// A user with one key and no expiry.
     #[must_use]
     pub fn new(username: &str, key: Key) -> Self {
         Self {
@@ -35,11 +37,11 @@ impl Credential {
         .with_key(key)
     }
 
-    /// A user whose password is known: both keys, of all three as OpaqueString leaves them (RFC
-    /// 8489 §9.2.2).
+    /// A user with a known password: both keys, derived from the forms that OpaqueString gives the
+    /// three texts (RFC 8489 §9.2.2).
     ///
     /// # Errors
-    /// [`NotOpaque`] when one of the three cannot be one.
+    /// [`NotOpaque`] if the profile refuses one of the three texts.
     pub fn with_password(username: &str, realm: &str, password: &str) -> Result<Self, NotOpaque> {
         let (username, realm, password) =
             (opaque_string(username)?, opaque_string(realm)?, opaque_string(password)?);
@@ -47,8 +49,8 @@ impl Credential {
         Ok(Self::new(&username, md5).with_key(Key::long_term_sha256(&username, &realm, &password)))
     }
 
-    /// A user whose name says until when it is good: `quota_name` is the part of `username` that
-    /// names the person; empty where none does.
+    /// A user whose name states its expiry. `quota_name` is the range of `username` that names the
+    /// person; empty if there is none.
     #[must_use]
     pub fn expiring(
         username: &str,
@@ -59,7 +61,7 @@ impl Credential {
         Self { quota_name, expires: Some(expires), ..Self::new(username, key) }
     }
 
-    /// The same user with this key, too, instead of one of its algorithm.
+    /// The same user with this key as well, which replaces one of the same algorithm.
     #[must_use]
     pub fn with_key(mut self, key: Key) -> Self {
         let place = place(key.algorithm());
@@ -67,54 +69,55 @@ impl Credential {
         self
     }
 
-    /// The value of USERNAME.
+    /// The user name, as USERNAME carries it.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.username
     }
 
-    /// The name that quotas are counted by: without the expiry of a REST credential, so that
-    /// minting another one yields no more. `None` for a REST credential that names nobody: it
-    /// is no user, and the limits of prefixes hold it.
+    /// The name that quotas count: without the expiry of a REST credential, so that another
+    /// credential yields no more quota. `None` for a REST credential without a name: it is no user,
+    /// and the limits of prefixes bound it.
     #[must_use]
     pub fn quota_name(&self) -> Option<&str> {
         Some(self.username.get(self.quota_name.clone()).unwrap_or(&self.username))
             .filter(|name| !name.is_empty())
     }
 
-    /// Whose the ports are that it reserves: the name that quotas are counted by, or the username
-    /// where there is no such name.
+    /// The holder of the ports that it reserves: the name that quotas count, or the username if
+    /// there is none.
     #[must_use]
     pub fn holder(&self) -> &str {
         self.quota_name().unwrap_or(&self.username)
     }
 
-    /// Where the name that quotas are counted by stands in the username.
+    /// The range of the quota name within the username.
     #[must_use]
     pub fn quota_range(&self) -> std::ops::Range<usize> {
         self.quota_name.clone()
     }
 
-    /// The long-term key of this algorithm, for a store that seals it.
+    /// The long-term key of this algorithm, for a store that encrypts it.
     #[must_use]
     pub fn key(&self, algorithm: Algorithm) -> Option<&Key> {
         self.keys[place(algorithm)].as_ref().map(|ready| &ready.key)
     }
 
-    /// The key of this algorithm made ready for message integrity.
+    /// The key of this algorithm, prepared for message integrity.
     #[must_use]
     pub fn integrity(&self, algorithm: Algorithm) -> Option<&IntegrityKey> {
         self.keys[place(algorithm)].as_ref().map(|ready| &ready.integrity)
     }
 
-    /// Unix time in seconds after which it is good no more; `None` is for ever.
+    /// The Unix time in seconds after which the credential is no longer valid; `None` for no
+    /// expiry.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {
         self.expires
     }
 
-    /// Whether it is good at `unix`, with `grace` seconds more (H16). An expiry that is no seconds
-    /// of Unix time is none (H49).
+    /// Whether it is valid at `unix`, with `grace` seconds more (H16). An expiry that cannot be
+    /// Unix seconds is never valid (H49).
     #[must_use]
     pub fn is_valid(&self, unix: u64, grace: u64) -> bool {
         self.expires
@@ -122,8 +125,8 @@ impl Credential {
     }
 }
 
-/// Whether a time from outside can be seconds of Unix time: before the year 10000. The same number
-/// of milliseconds is a day of 1978, so that no moment of today in milliseconds passes.
+/// Whether a number can be a Unix time in seconds: before the year 10000. As milliseconds, the same
+/// number is a day of 1978, so no present time in milliseconds passes.
 #[must_use]
 pub const fn is_unix_seconds(time: u64) -> bool {
     time < 253_402_300_800

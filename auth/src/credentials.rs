@@ -1,3 +1,5 @@
+//! The sources of credentials in a realm: configured users, REST secrets, and an external source.
+
 use std::sync::Arc;
 
 use ahash::AHashMap;
@@ -9,8 +11,8 @@ use crate::offers::Offers;
 use crate::rest::RestSecret;
 use crate::rest_name::RestName;
 
-/// Where keys come from in one realm: the users of the configuration, REST secrets, and, if there
-/// is one, a source that answers later.
+/// The sources of keys in a realm: the configured users, the REST secrets and, if there is one, an
+/// external source that answers later.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     users: AHashMap<Box<str>, Arc<Credential>>,
@@ -19,67 +21,66 @@ pub struct Credentials {
     further_source: Option<FurtherSource>,
 }
 
-/// Users who are elsewhere, and are asked for one by one.
+/// An external source of users, asked for one user at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FurtherSource {
-    /// Whether each of them has a SHA-256 key.
+    /// Whether each of its users has a SHA-256 key.
     pub has_sha256: bool,
 }
 
 impl Credentials {
-    /// No user at all.
+    /// No users and no secrets.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a user, or replaces the one of that name.
+    /// Adds a configured user, or replaces the one with the same name.
     pub fn add_user(&mut self, credential: Credential) {
         self.users.insert(credential.username().into(), Arc::new(credential));
     }
 
-    /// Takes the REST credentials that this secret mints, too: while a secret is changed, both are
-    /// in use.
+    /// Accepts REST credentials of this secret as well: both are in use while a secret is rotated.
     pub fn add_rest_secret(&mut self, secret: RestSecret) {
         self.rest.push(secret);
     }
 
-    /// Says how the usernames of REST credentials are written.
+    /// Sets the form of the usernames of REST credentials.
     pub fn set_rest_name(&mut self, form: RestName) {
         self.rest_name = form;
     }
 
-    /// Whether `username` has the form of those that REST secrets mint here.
+    /// Whether `username` has the form of a REST credential in this realm.
     #[must_use]
     pub(crate) fn is_rest_name(&self, username: &str) -> bool {
         self.rest_name.reads(username)
     }
 
-    /// Whether REST credentials are taken.
+    /// Whether REST credentials are accepted.
     pub(crate) fn has_rest_secrets(&self) -> bool {
         !self.rest.is_empty()
     }
 
-    /// Says that there are users elsewhere: whoever is not found here is asked for, and what was
-    /// known of one may be void by now.
+    /// Adds an external source: it is asked for users that are not found here, and what is known
+    /// about one of its users may be outdated.
     pub fn set_further_source(&mut self, source: FurtherSource) {
         self.further_source = Some(source);
     }
 
-    /// Whether there are users elsewhere.
+    /// Whether there is an external source.
     #[must_use]
     pub fn has_further_source(&self) -> bool {
         self.further_source.is_some()
     }
 
-    /// Whether nobody could ever log in.
+    /// Whether no user could ever log in.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.users.is_empty() && self.rest.is_empty() && self.further_source.is_none()
     }
 
-    /// What each of these sources can serve. A REST secret mints keys of any algorithm for names
-    /// that nobody knows before.
+    /// The offers that each of these sources can serve. A REST secret derives keys of any
+    /// algorithm, but for names that are not known in advance.
     #[must_use]
     pub fn offers(&self) -> Offers {
         let here = self.users.values().all(|user| user.key(Algorithm::Sha256).is_some());
@@ -91,9 +92,9 @@ impl Credentials {
         }
     }
 
-    /// The credentials with a key of `algorithm` that `username` may stand for at `unix`, as far as
-    /// they are here; the message's integrity tells which. A user of the configuration goes
-    /// before a REST credential of the same name.
+    /// The local credentials with a key of `algorithm` that `username` may stand for at `unix`; the
+    /// message's integrity tells which. A configured user precedes a REST credential of the same
+    /// name.
     pub fn candidates<'a>(
         &'a self,
         username: &'a str,
@@ -113,7 +114,7 @@ impl Credentials {
         user.filter(|user| user.key(algorithm).is_some()).map(Arc::clone).into_iter().chain(minted)
     }
 
-    /// The users of the configuration by what USERHASH names them in `realm` (RFC 8489 §14.4).
+    /// The configured users by the value of USERHASH in `realm` (RFC 8489 §14.4).
     pub(crate) fn by_hash(&self, realm: &str) -> AHashMap<[u8; 32], Arc<Credential>> {
         self.users
             .values()
@@ -122,7 +123,7 @@ impl Credentials {
     }
 }
 
-/// `SHA-256(username ":" realm)`, both as [`crate::opaque_string`] leaves them (RFC 8489 §14.4).
+/// `SHA-256(username ":" realm)`, both as [`crate::opaque_string`] returns them (RFC 8489 §14.4).
 #[must_use]
 pub fn userhash(username: &str, realm: &str) -> [u8; 32] {
     Sha256::new().chain_update(username).chain_update(":").chain_update(realm).finalize().into()
@@ -143,7 +144,7 @@ mod tests {
             let Offers { sha256, anonymity } = credentials.offers();
             (sha256, anonymity)
         };
-        assert_eq!(of(|_, _| ()), (false, false), "nobody");
+        assert_eq!(of(|_, _| ()), (false, false), "no source");
         assert_eq!(of(|c, [user, _]| c.add_user(user)), (true, true), "users with passwords");
         assert_eq!(
             of(|c, [user, old]| [user, old].into_iter().for_each(|user| c.add_user(user))),
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(
             of(|c, _| c.add_rest_secret(RestSecret::new(b"x"))),
             (true, false),
-            "names that are made up later"
+            "names that are minted later"
         );
         assert_eq!(
             of(|c, _| c.set_further_source(FurtherSource::default())),
@@ -163,7 +164,7 @@ mod tests {
         assert_eq!(
             of(|c, _| c.set_further_source(FurtherSource { has_sha256: true })),
             (true, false),
-            "who have both keys"
+            "users with both keys"
         );
         let mixed = |c: &mut Credentials, [user, _]: [Credential; 2]| {
             c.add_user(user);

@@ -1,3 +1,5 @@
+//! Long-term keys and the algorithms that derive them.
+
 use std::fmt;
 
 use causeway_wire::IntegrityKey;
@@ -6,17 +8,17 @@ use md5::{Digest, Md5};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// What makes a long-term key (RFC 8489 §18.5.1).
+/// The algorithm that derives a long-term key (RFC 8489 §18.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// 16 bytes, for clients that know no other.
+    /// MD5, 16 bytes, for clients that know no other algorithm.
     Md5,
-    /// 32 bytes.
+    /// SHA-256, a key of 32 bytes.
     Sha256,
 }
 
 impl Algorithm {
-    /// Its number (RFC 8489 §18.5).
+    /// The number in PASSWORD-ALGORITHM (RFC 8489 §18.5).
     #[must_use]
     pub const fn number(self) -> u16 {
         match self {
@@ -25,7 +27,8 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of PASSWORD-ALGORITHM; neither of ours has parameters.
+    /// The algorithm that an entry names; `None` for an unknown one, or with parameters, which
+    /// neither of ours has.
     #[must_use]
     pub fn of(entry: &PasswordAlgorithmEntry<'_>) -> Option<Self> {
         [Self::Md5, Self::Sha256]
@@ -34,20 +37,19 @@ impl Algorithm {
     }
 }
 
-/// A long-term key, by the algorithm that made it (RFC 8489 §18.5.1). Wiped when dropped, never
-/// printed (H25).
+/// A long-term key, by its algorithm (RFC 8489 §18.5.1). Wiped on drop, never printed (H25).
 #[derive(Clone)]
 pub enum Key {
-    /// RFC 8489 §18.5.1.1.
+    /// 16 bytes, derived with MD5 (RFC 8489 §18.5.1.1).
     Md5(Zeroizing<[u8; 16]>),
-    /// RFC 8489 §18.5.1.2.
+    /// 32 bytes, derived with SHA-256 (RFC 8489 §18.5.1.2).
     Sha256(Zeroizing<[u8; 32]>),
 }
 
 impl Key {
-    /// `H(username ":" realm ":" password)`, where H is the algorithm's hash. All three as
-    /// [`crate::opaque_string`] leaves them, which for ASCII without control characters is as
-    /// they are.
+    /// `H(username ":" realm ":" password)`, where H is the algorithm's hash. The caller passes all
+    /// three as [`crate::opaque_string`] returns them, which leaves ASCII without control
+    /// characters unchanged.
     #[must_use]
     pub fn long_term(algorithm: Algorithm, username: &str, realm: &str, password: &str) -> Self {
         match algorithm {
@@ -68,19 +70,19 @@ impl Key {
         Self::Sha256(Zeroizing::new(digest::<Sha256>(username, realm, password).into()))
     }
 
-    /// A key that was computed before: the 16 bytes of MD5. `None` for any other length.
+    /// A key that was derived before: the 16 bytes of MD5. `None` for any other length.
     #[must_use]
     pub fn from_md5(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(|bytes| Self::Md5(Zeroizing::new(bytes)))
     }
 
-    /// A key that was computed before: the 32 bytes of SHA-256. `None` for any other length.
+    /// A key that was derived before: the 32 bytes of SHA-256. `None` for any other length.
     #[must_use]
     pub fn from_sha256(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(|bytes| Self::Sha256(Zeroizing::new(bytes)))
     }
 
-    /// What made it.
+    /// The algorithm that derived it.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         match self {
@@ -89,13 +91,13 @@ impl Key {
         }
     }
 
-    /// The key made ready for message integrity.
+    /// The key, prepared for message integrity.
     #[must_use]
     pub fn integrity_key(&self) -> IntegrityKey {
         IntegrityKey::new(self.as_bytes())
     }
 
-    /// The key's bytes, for a store that seals them.
+    /// The bytes of the key, for a store that encrypts them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match self {

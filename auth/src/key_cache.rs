@@ -1,3 +1,5 @@
+//! The cache of an external key source.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -5,11 +7,11 @@ use ahash::AHashMap;
 
 use crate::credential::Credential;
 
-/// So many users of each kind are remembered at least, and twice as many at the most.
+/// Minimum number of users of each kind that are remembered; the maximum is twice that.
 const GENERATION: usize = 8192;
 
-/// What a further source of keys has said of users, for a while: whose key it gave, and who is
-/// unknown. The two are kept apart, so that made-up names push out nobody who exists.
+/// The cached answers of an external key source: credentials of users, and names of unknown users.
+/// The two are kept apart, so that made-up names evict no existing user.
 #[derive(Default)]
 pub struct KeyCache {
     known: Generations<Arc<Credential>>,
@@ -17,26 +19,26 @@ pub struct KeyCache {
 }
 
 impl KeyCache {
-    /// Nothing was said yet.
+    /// Creates an empty cache.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Remembers a user until the end of this second of Unix time.
+    /// Stores a user until the end of this second of Unix time.
     pub fn insert(&mut self, credential: Arc<Credential>, until: u64) {
         self.unknown.remove(credential.username());
         self.known.insert(credential.username().into(), credential, until);
     }
 
-    /// Remembers until the end of this second of Unix time that there is no such user.
+    /// Stores until the end of this second of Unix time that there is no such user.
     pub fn insert_unknown(&mut self, username: &str, until: u64) {
         self.known.remove(username);
         self.unknown.insert(username.into(), (), until);
     }
 
-    /// What is remembered at `unix` seconds: `Some(None)` is a user who does not exist, `None` one
-    /// who was not asked for.
+    /// Looks up a user at `unix` seconds: `Some(None)` for a user that does not exist, `None` for a
+    /// user without a stored answer.
     #[must_use]
     pub fn find(&self, username: &str, unix: u64) -> Option<Option<&Arc<Credential>>> {
         match self.known.get(username, unix) {
@@ -45,18 +47,18 @@ impl KeyCache {
         }
     }
 
-    /// Forgets everything: something has changed at the source.
+    /// Removes everything, because something has changed at the source.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// How many users are remembered, unknown ones included.
+    /// The number of users in the cache, including unknown ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.known.len() + self.unknown.len()
     }
 
-    /// Whether nobody is.
+    /// Whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -72,8 +74,8 @@ impl fmt::Debug for KeyCache {
     }
 }
 
-/// A map that is full drops what was put in before the last [`GENERATION`] entries: bounded,
-/// without an order to keep.
+/// A map of two generations: when it is full, it drops the entries before the last [`GENERATION`],
+/// so it is bounded without any order.
 struct Generations<T> {
     young: AHashMap<Box<str>, Entry<T>>,
     old: AHashMap<Box<str>, Entry<T>>,
@@ -156,12 +158,12 @@ mod tests {
         let mut cache = KeyCache::new();
         cache.insert(user("alice"), 10);
         for number in 0..5 * GENERATION {
-            cache.insert_unknown(&format!("nobody-{number}"), 10);
+            cache.insert_unknown(&format!("unknown-{number}"), 10);
             assert!(cache.len() <= 2 * GENERATION + 1);
         }
         assert_eq!(told(&cache, "alice", 1), Some(Some("alice".into())));
         assert_eq!(
-            told(&cache, &format!("nobody-{}", 5 * GENERATION - 1), 1),
+            told(&cache, &format!("unknown-{}", 5 * GENERATION - 1), 1),
             Some(None),
             "what came last is there"
         );

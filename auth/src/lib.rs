@@ -4,13 +4,17 @@
 //! |---|---|---|
 //! | key | `key.rs` | RFC 8489 §9.2.2, §18.5 |
 //! | username, realm and password beyond ASCII | `opaque.rs` | RFC 8265 §4.2 |
-//! | what a realm offers | `offers.rs` | RFC 8489 §9.2.1, §18.1 |
+//! | offers of a realm | `offers.rs` | RFC 8489 §9.2.1, §18.1 |
 //! | nonce | `nonce.rs` | RFC 8489 §9.2; rotating keys |
-//! | credential, and where it comes from | `credential.rs`, `credentials.rs` | RFC 8489 §9.2 |
-//! | what a further source of keys has said | `key_cache.rs` | |
-//! | REST secret, and the names that it mints | `rest.rs`, `rest_name.rs` | the time-limited credentials that WebRTC services mint |
-//! | the checks of a request, in their order | `authenticate.rs`, `protection.rs`, `refusal.rs` | RFC 8489 §9.2.4 |
-//! | what may be answered to whom that has shown nothing | `limiter.rs`, `prefix_table.rs`, `allowance.rs` | row H11 |
+//! | credential of a user | `credential.rs` | RFC 8489 §9.2 |
+//! | sources of credentials | `credentials.rs` | RFC 8489 §9.2 |
+//! | cache of an external key source | `key_cache.rs` | |
+//! | REST secret (time-limited credentials) | `rest.rs` | the convention of WebRTC services |
+//! | usernames of REST credentials | `rest_name.rs` | the same |
+//! | checks of a request, in their order | `authenticate.rs` | RFC 8489 §9.2.4 |
+//! | their parts and results | `protection.rs`, `refusal.rs` | RFC 8489 §9.2.4 |
+//! | limit of answers to unproven addresses | `limiter.rs` | row H11 |
+//! | its tables and buckets | `prefix_table.rs`, `allowance.rs` | row H11 |
 
 mod allowance;
 mod authenticate;

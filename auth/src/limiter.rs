@@ -1,3 +1,5 @@
+//! The limiter of answers to datagrams whose source address may be forged.
+
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -7,32 +9,32 @@ use ahash::RandomState;
 use crate::allowance::{Allowance, Budget, Tick};
 use crate::prefix_table::PrefixTable;
 
-/// By how much the allowances of wider sources exceed that of one address, at once and a second:
-/// the two prefixes around it, all strangers together, and all neighbourhoods that are known. A
-/// public server meets hundreds of strangers a second, so that these have more.
+/// The factors by which the allowances of wider sources exceed that of one address, in burst and
+/// rate: the two prefixes around it, all strangers together, and all known neighbourhoods. A public
+/// server meets hundreds of strangers a second, so these have more.
 const FACTORS: [(u32, u32); 5] = [(1, 1), (2, 2), (2, 2), (4, 8), (16, 16)];
-/// By how much an allowance may be overdrawn: a challenge, on the wire. It is part of what there is
-/// at once, of which many workers have little each.
+/// The number of bytes by which an allowance may be overdrawn: a challenge, on the wire. It is part
+/// of the burst, of which each of many workers has little.
 const OVERDRAFT: u32 = 132;
 const STRANGERS: usize = 3;
 const KNOWN: usize = 4;
-/// The /24 or /56, which is known once somebody there has shown that it is there.
+/// The index of the /24 or /56, which is known once a client there has proven its address.
 const NEIGHBOURHOOD: usize = 1;
 
-/// How much one address may be sent that has not shown that it is there (H11), more than what its
-/// requests brought. Its /24 (/56) and its /16 (/48) may be sent twice as much, all strangers
-/// together four times as much at once and eight times as much a second.
+/// The allowance of one address that has not proven that it is real (H11), beyond what its requests
+/// brought. Its /24 (/56) and its /16 (/48) may receive twice as much, all strangers together four
+/// times the burst and eight times the rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimiterSettings {
-    /// At once, in bytes on the wire.
+    /// Burst, in bytes on the wire.
     pub burst: u32,
-    /// In the long run, in bytes on the wire a second.
+    /// Rate, in bytes on the wire a second.
     pub rate: u32,
 }
 
 impl LimiterSettings {
-    /// The part of one worker. Sources are spread over the workers by address and port, so that the
-    /// clients behind an address find about the whole together; and a flood finds no more,
+    /// The share of one worker. Sources are spread over the workers by address and port, so that
+    /// the clients behind an address find about the whole together, and a flood finds no more,
     /// however many workers there are.
     #[must_use]
     pub fn of_one_worker(self, workers: NonZeroUsize) -> Self {
@@ -42,45 +44,45 @@ impl LimiterSettings {
 }
 
 impl Default for LimiterSettings {
-    /// Some 200 clients behind one address that come at once, and 21 more a second; those that log
-    /// in pay for others.
+    /// Some 200 clients behind one address at once, and 21 more a second; those that log in pay for
+    /// others.
     fn default() -> Self {
         Self { burst: 24_576, rate: 2_560 }
     }
 }
 
-/// Bounds what is answered to datagrams whose source address may be forged (H11). One a worker; no
-/// I/O, no clock, and no memory beyond what [`new`](Self::new) takes: 8,192 places for each width
+/// Limits the answers to datagrams whose source address may be forged (H11). One for each worker;
+/// no I/O, no clock, and no memory beyond that of [`new`](Self::new): 8,192 entries for each width
 /// of prefix (/32, /24, /16; /64, /56, /48), 500 kB.
 ///
-/// Show each answer that is ready to [`admits`](Self::admits), and drop it if the verdict is no.
-/// For a datagram that has shown where it comes from, call [`prove`](Self::prove) instead, and
-/// answer. Connections need neither.
+/// Ask [`admits`](Self::admits) before each answer, and drop the answer if it returns `false`. For
+/// a datagram that proves its source address, call [`prove`](Self::prove) instead, and answer.
+/// Connections need neither.
 ///
-/// Every prefix, and the whole, has an allowance of bytes on the wire, which begins full and grows
-/// with time. A request adds seven eighths of its own bytes; an answer takes its bytes out, and is
-/// not sent where less than nothing is left. What the allowance began with, and what time added, is
-/// a loan: as long as it is owed, a request adds a quarter of its bytes only, and the rest pays it
-/// back. So a flood of forged requests that lasts for five seconds is answered by fewer bytes than
-/// it brought: with the default settings from 600 requests a second on where they claim to
-/// come from one network, and from 1,500 on wherever they claim to come from. A smaller flood from
-/// one network is answered by at most 48 KiB, and 5 KiB a second, more than it brought; all
-/// strangers together by at most 96 KiB, and 20 KiB a second.
+/// Every prefix, and the whole, has an allowance of bytes on the wire, which starts full and grows
+/// with time. A request adds seven eighths of its own bytes; an answer takes its bytes, and is not
+/// sent if the allowance is overdrawn. The initial allowance, and what time added, is a loan: while
+/// it is owed, a request adds a quarter of its bytes only, and the rest pays it back. So a flood of
+/// forged requests that lasts for five seconds is answered with fewer bytes than it brought: with
+/// the default settings from 600 requests a second on if they claim to come from one network, and
+/// from 1,500 on for any claimed sources. A smaller flood from one network is answered with at most
+/// 48 KiB, and 5 KiB a second, more than it brought; all strangers together with at most 96 KiB,
+/// and 20 KiB a second.
 ///
-/// It is no weapon: what is left goes to any client that asks, at random, so that a client which
-/// repeats its request gets through; and a flood takes nothing from the neighbourhoods that are
-/// known.
+/// The limit cannot be used as a weapon: the rest goes to any client that asks, at random, so a
+/// client that repeats its request succeeds; and a flood takes nothing from the known
+/// neighbourhoods.
 #[derive(Debug)]
 pub struct Limiter {
     hasher: RandomState,
     tables: [PrefixTable; 3],
-    /// Of all strangers, and of all neighbourhoods that are known.
+    /// The allowances of all strangers, and of all known neighbourhoods.
     all: [Allowance; 2],
     budgets: [Budget; 5],
 }
 
 impl Limiter {
-    /// `seeds` from a CSPRNG: nobody outside can tell which prefixes share places.
+    /// `seeds` come from a CSPRNG, so that it cannot be predicted which prefixes share entries.
     #[must_use]
     pub fn new(settings: LimiterSettings, seeds: [u64; 4]) -> Self {
         let budgets = FACTORS.map(|(at_once, a_second)| {
@@ -97,7 +99,7 @@ impl Limiter {
     }
 
     /// Whether an answer of `answered` bytes may be sent for a datagram of `asked` bytes from
-    /// `source`; both are the STUN messages' lengths. `now` is of a monotonic clock.
+    /// `source`; both are lengths of STUN messages. `now` is the time of a monotonic clock.
     #[must_use]
     pub fn admits(&mut self, now: Duration, source: IpAddr, asked: usize, answered: usize) -> bool {
         let (now, around) = (Tick::of(now), around(source));
@@ -127,8 +129,8 @@ impl Limiter {
         admitted
     }
 
-    /// Notes that a datagram of `asked` bytes does come from `source`: they pay for answers to its
-    /// neighbours, and for ten minutes its neighbourhood is known.
+    /// Records that a datagram of `asked` bytes really comes from `source`: its bytes pay for
+    /// answers to its neighbours, and its neighbourhood is known for ten minutes.
     pub fn prove(&mut self, now: Duration, source: IpAddr, asked: usize) {
         let (now, income) = (Tick::of(now), asked + around(source));
         let hashes = self.hashes(source);
@@ -152,7 +154,7 @@ impl Limiter {
     }
 }
 
-/// The headers of IP and UDP, which are on the wire, too.
+/// The length of the IP and UDP headers, which are on the wire, too.
 fn around(source: IpAddr) -> usize {
     if source.to_canonical().is_ipv4() { 20 + 8 } else { 40 + 8 }
 }
@@ -445,7 +447,7 @@ mod tests {
                     u32::from(limiter.admits(now, customers[customer], ALLOCATE.0, ALLOCATE.1));
             }
         }
-        assert_eq!(answered[0], tries, "where somebody is known, a flood changes nothing");
+        assert_eq!(answered[0], tries, "in a known neighbourhood, a flood changes nothing");
         assert!(
             answered[1] * 4 > tries && answered[2] * 4 > tries,
             "a client sends a request seven times: {answered:?} of {tries}"

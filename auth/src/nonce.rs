@@ -1,3 +1,5 @@
+//! Nonces without a table: minted and verified with keys that rotate.
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -9,27 +11,28 @@ use subtle::ConstantTimeEq;
 
 use crate::offers::Offers;
 
-/// The nonce cookie (RFC 8489 §9.2).
+/// Length of the nonce cookie (RFC 8489 §9.2).
 const COOKIE_LEN: usize = "obMatJos2AAAA".len();
-/// The seconds' low 24 bits, which name a second of any half year; the client's port; MAC.
+/// Length of the body: the low 24 bits of the seconds, which name a second within half a year; the
+/// client's port; the MAC.
 const BODY_LEN: usize = 3 + 2 + MAC_LEN;
-/// 48 bits: a forger gets one guess a datagram, each is answered with the challenge that he gets
-/// anyhow, and what he could win is to be answered unlimited (H11). More would make the challenge
-/// too long for its request.
+/// Length of the MAC, 48 bits: an attacker has one guess for each datagram, gets the challenge that
+/// any datagram gets, and could win answers without a limit (H11). A longer MAC would make the
+/// challenge too long for its request.
 const MAC_LEN: usize = 6;
-/// The length of every nonce in bytes: the cookie and 15 characters for 11 bytes.
+/// Length of every nonce in bytes: the cookie and 15 characters for 11 bytes.
 pub const MAX_NONCE_LEN: usize = COOKIE_LEN + 15;
-/// Clocks of a fleet may differ by so many seconds.
+/// Maximum difference of the clocks in a fleet, in seconds.
 const SKEW: u64 = 60;
-/// After so many seconds the 24 bits begin anew.
+/// The number of seconds after which the 24 bits repeat.
 const ROUND: u64 = 1 << 24;
 
-/// A key that nonces are made with.
+/// A key that mints nonces.
 #[derive(Clone)]
 pub struct NonceKey(Hmac<Sha256>);
 
 impl NonceKey {
-    /// From 32 random bytes, or bytes derived from the fleet's key.
+    /// Creates it from 32 random bytes, or bytes derived from the fleet's key.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Self {
         Self(Hmac::new_from_slice(bytes).expect("HMAC takes keys of any length"))
@@ -42,8 +45,8 @@ impl fmt::Debug for NonceKey {
     }
 }
 
-/// The key that mints and the one before it, which still verifies, so that rotation costs nobody a
-/// challenge.
+/// The key that mints nonces and its predecessor, which still verifies them, so that rotation costs
+/// no client a challenge.
 #[derive(Clone, Debug)]
 pub struct NonceKeys {
     current: NonceKey,
@@ -51,12 +54,12 @@ pub struct NonceKeys {
     lifetime: u64,
 }
 
-/// A nonce as it stands in NONCE.
+/// The text of a nonce, as NONCE carries it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NonceText([u8; MAX_NONCE_LEN]);
 
 impl NonceText {
-    /// The text: qdtext without quotes (RFC 8489 §14.10).
+    /// The nonce as text: qdtext without quotes (RFC 8489 §14.10).
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("cookie and base64 are ASCII")
@@ -64,21 +67,21 @@ impl NonceText {
 }
 
 impl NonceKeys {
-    /// `lifetime` in seconds: so long is a nonce good.
+    /// `lifetime` is the time in seconds for which a nonce is valid.
     #[must_use]
     pub fn new(current: NonceKey, previous: Option<NonceKey>, lifetime: u64) -> Self {
         Self { current, previous, lifetime }
     }
 
-    /// Makes `next` the key that mints; the present one goes on verifying.
+    /// Makes `next` the minting key; the current one goes on verifying.
     pub fn rotate(&mut self, next: NonceKey) {
         self.previous = Some(std::mem::replace(&mut self.current, next));
     }
 
-    /// A nonce for `client` that tells of `offers`. `unix` in seconds.
+    /// Mints a nonce for `client` that announces `offers`. `unix` is the Unix time in seconds.
     // Deviation: RFC 8489 §9.2.4: the nonce is bound to the client's IP address, not to its port,
-    // or each new connection of a client would cost a challenge; the port stands in it, so that
-    // no two clients get the same one (H10).
+    // because otherwise each new connection of a client would cost a challenge; it includes the
+    // port, so that no two clients get the same one (H10).
     #[must_use]
     pub fn mint(&self, client: SocketAddr, realm: &str, unix: u64, offers: Offers) -> NonceText {
         let port = client.port().to_be_bytes();
@@ -93,13 +96,13 @@ impl NonceKeys {
         NonceText(text)
     }
 
-    /// Whether a nonce is ours, for this IP address and realm, tells of these offers, and is not
-    /// too old. No table is asked: nothing is kept for a client that has not shown a password
+    /// Whether a nonce is ours, for this IP address and realm, announces these offers, and has not
+    /// expired. There is no table: nothing is stored for a client that has not shown a password
     /// (H10).
     #[must_use]
     pub fn verify(&self, nonce: &str, ip: IpAddr, realm: &str, unix: u64, offers: Offers) -> bool {
         let Some(encoded) = nonce.strip_prefix(offers.cookie()) else { return false };
-        // More than needed: the decoder asks for its estimate.
+        // One byte more than needed, because the decoder requires its estimate.
         let mut body = [0; BODY_LEN + 1];
         if encoded.len() != MAX_NONCE_LEN - COOKIE_LEN
             || STANDARD_NO_PAD.decode_slice(encoded, &mut body) != Ok(BODY_LEN)
@@ -107,7 +110,7 @@ impl NonceKeys {
             return false;
         }
         let seconds = u64::from(u32::from_be_bytes([0, body[0], body[1], body[2]]));
-        // The latest second of that name; whether it was meant is for the MAC to say.
+        // The latest second with these 24 bits; the MAC tells whether it was meant.
         let latest = unix.wrapping_add(SKEW);
         let issued = latest.wrapping_sub(latest.wrapping_sub(seconds) % ROUND);
         let port = [body[3], body[4]];
@@ -119,7 +122,7 @@ impl NonceKeys {
     }
 }
 
-/// Over the client's address, the time, the port, the cookie and the realm.
+/// The MAC over the client's address, the time, the port, the cookie and the realm.
 fn mac(
     key: &NonceKey,
     ip: IpAddr,

@@ -1,12 +1,15 @@
+//! The security features that a realm offers in its challenges.
+
 use causeway_wire::attribute::PasswordAlgorithms;
 
-/// What a realm offers beyond MD5 keys and names in clear: both only if each source of its keys can
-/// serve it.
+/// The offers of a realm beyond MD5 keys and clear names: both only if each source of its keys can
+/// serve them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offers {
-    /// PASSWORD-ALGORITHMS with SHA-256 in front of MD5: every user has both keys.
+    /// Whether it offers PASSWORD-ALGORITHMS with SHA-256 before MD5: every user has both keys.
     pub sha256: bool,
-    /// USERHASH instead of USERNAME: every user's name is known, so that a hash can be looked up.
+    /// Whether it offers USERHASH instead of USERNAME: every user's name is known, so that a hash
+    /// can be looked up.
     pub anonymity: bool,
 }
 
@@ -28,8 +31,8 @@ impl Offers {
         }
     }
 
-    /// The value of PASSWORD-ALGORITHMS "in preferential order" (RFC 8489 §9.2.4); `None` while MD5
-    /// is all there is.
+    /// The value of PASSWORD-ALGORITHMS "in preferential order" (RFC 8489 §9.2.4); `None` if MD5 is
+    /// the only algorithm.
     #[must_use]
     pub const fn password_algorithms(self) -> Option<PasswordAlgorithms<'static>> {
         if self.sha256 { Some(PasswordAlgorithms::SHA256_MD5) } else { None }

@@ -1,3 +1,5 @@
+//! The OpaqueString profile for usernames, realms and passwords.
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -5,22 +7,25 @@ use precis_profiles::OpaqueString;
 use precis_profiles::precis_core::profile::{Profile, Rules};
 use precis_profiles::precis_core::{DerivedPropertyValue, FreeformClass, StringClass};
 
-/// A text that OpaqueString takes for no username, realm or password: it is empty, or holds a
-/// character that is not allowed in one.
+/// A text that OpaqueString refuses as a username, realm or password: it is empty, or has a
+/// character that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOpaque;
 
 impl fmt::Display for NotOpaque {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is empty, or holds a character that RFC 8265 does not allow, such as a control character")
+        f.write_str(
+            "it is empty, or holds a character that RFC 8265 does not allow, such as a control \
+             character",
+        )
     }
 }
 
 impl std::error::Error for NotOpaque {}
 
-/// A username, realm or password as both sides have to write it (RFC 8265 §4.2): other spaces
-/// become U+0020, and what can be written in several ways is written in one (NFC). Upper and lower
-/// case stay what they are, and so does every text of ASCII.
+/// Converts a username, realm or password to the form that both sides use (RFC 8265 §4.2): other
+/// spaces become U+0020, and characters with several encodings get one (NFC). Case is kept, and
+/// every ASCII text is unchanged.
 ///
 /// # Errors
 /// [`NotOpaque`].
@@ -31,10 +36,10 @@ pub fn opaque_string(text: &str) -> Result<Cow<'_, str>, NotOpaque> {
     profile.normalization_rule(mapped).map_err(|_| NotOpaque)
 }
 
-/// The text with a symbol in the place of each character that the profile's tables do not know.
-// Deviation: RFC 8265 §4.2.1: a code point that was not assigned yet when the tables were made, as
-// many an emoji, is allowed: the property that it has by now, if any, cannot be told, and a name or
-// password that worked goes on working.
+/// The text with a symbol in place of each character that the tables of the profile do not know.
+// Deviation: RFC 8265 §4.2.1: a code point that was not assigned when the tables were made, such as
+// many an emoji, is allowed: its present property, if any, is unknown, and a name or password that
+// worked goes on working.
 fn known(text: &str) -> Cow<'_, str> {
     let class = FreeformClass::default();
     let is_unassigned =

@@ -1,19 +1,22 @@
+//! A fixed-size table of allowances by address prefix, which evicts what carries the least
+//! information.
+
 use crate::allowance::{Allowance, Budget, Tick};
 
-/// A set has so many places.
+/// Number of entries in a set.
 const WAYS: usize = 8;
-/// Sets of a table.
+/// Number of sets in a table.
 const SETS: usize = 1024;
-/// For so many seconds a prefix is known.
+/// How long a prefix stays known after a proof, in seconds.
 const KNOWN_FOR: u32 = 600;
 
-/// What one prefix may be sent.
+/// The allowance of one prefix.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Place {
-    /// Part of the prefix's hash; 0 is nobody's.
+    /// A part of the prefix's hash; 0 marks a free entry.
     tag: u32,
     pub(crate) allowance: Allowance,
-    /// When somebody there has last shown that it is there.
+    /// When a client there last proved its address.
     pub(crate) proven: Tick,
 }
 
@@ -23,9 +26,9 @@ impl Place {
     }
 }
 
-/// The prefixes of one width, of which it forgets those that it can do without: first who has the
-/// most left, for there is the least to be remembered; who is known only if all others of the set
-/// are, too.
+/// The prefixes of one width. A full set evicts the entry with the largest remaining allowance,
+/// because it carries the least information; a known prefix is evicted only if all others of the
+/// set are known, too.
 #[derive(Debug)]
 pub(crate) struct PrefixTable(Box<[Place]>);
 
@@ -39,7 +42,7 @@ impl PrefixTable {
         &self.0
     }
 
-    /// The place of the prefix with this keyed hash, found or taken.
+    /// The entry of the prefix with this keyed hash, found or newly taken.
     pub(crate) fn place(&mut self, hash: u64, budget: &Budget, now: Tick) -> &mut Place {
         let first = (hash as usize % SETS) * WAYS;
         let set = &mut self.0[first..first + WAYS];

@@ -1,3 +1,5 @@
+//! How a request is protected, and the checks of its password algorithm.
+
 use causeway_wire::attribute::{PasswordAlgorithm, PasswordAlgorithms};
 use causeway_wire::{IntegrityKey, Message};
 
@@ -6,10 +8,11 @@ use crate::key::Algorithm;
 use crate::offers::Offers;
 use crate::refusal::Refusal;
 
-/// RFC 8489 §14.6: TURN names no truncation, so the value is whole.
+/// Minimum length of MESSAGE-INTEGRITY-SHA256 in bytes: TURN defines no truncation (RFC 8489
+/// §14.6), so the value must be whole.
 const SHA256_MIN_LEN: usize = 32;
 
-/// How a request was protected; its answer is protected alike.
+/// How a request was protected; its answer is protected in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
     /// The request named no algorithm: an MD5 key, and MESSAGE-INTEGRITY in the answer.
@@ -19,7 +22,7 @@ pub enum Protection {
 }
 
 impl Protection {
-    /// What the key was made by.
+    /// The algorithm of the key.
     #[must_use]
     pub const fn algorithm(self) -> Algorithm {
         match self {
@@ -28,8 +31,8 @@ impl Protection {
         }
     }
 
-    /// RFC 8489 §9.2.4's checks of PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM, for a request whose
-    /// nonce came with `offers`. Where none was offered, no list can match.
+    /// Performs the checks of PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM in RFC 8489 §9.2.4, for a
+    /// request whose nonce announced `offers`. Without offers, no list can match.
     pub(crate) fn read(request: &Message<'_>, offers: Offers) -> Result<Self, Refusal> {
         let (list, named) = (
             request.attribute::<PasswordAlgorithms<'_>>(),
@@ -63,8 +66,8 @@ pub(crate) fn verify(request: &Message<'_>, key: &IntegrityKey) -> bool {
     }
 }
 
-/// Whether a request is signed with a key of this credential, whatever else may be wrong with it: a
-/// stale nonce, an expiry in the past.
+/// Whether a request is signed with a key of this credential, even if its nonce is stale or the
+/// credential has expired.
 #[must_use]
 pub fn is_signed_by(request: &Message<'_>, credential: &Credential) -> bool {
     let keys = [Algorithm::Md5, Algorithm::Sha256]

@@ -1,35 +1,37 @@
+//! Why a request is refused, with the error code and the name in logs and metrics.
+
 use causeway_wire::ErrorCode;
 
-/// Why a request is not let in.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// 401 with REALM and a new NONCE: nothing was shown. A client's first request is like this,
-    /// and is no failure.
+    /// 401 with REALM and a new NONCE: the request has no credentials. This is a client's first
+    /// request, and no failure.
     Unauthenticated,
-    /// 400, without any of them: something that belongs to the proof is missing or malformed.
+    /// 400, without REALM and NONCE: an attribute of the credentials is missing or malformed.
     BadRequest,
-    /// 438 with REALM and a new NONCE: the nonce is not ours, not this client's, or too old, or
-    /// what it offers has changed since.
+    /// 438 with REALM and a new NONCE: the nonce is not ours, not this client's, or expired, or the
+    /// offers have changed since.
     StaleNonce,
-    /// 400: what the request says of password algorithms is not what it was offered: somebody on
-    /// the way has changed that, or the client errs.
+    /// 400: the password algorithms in the request differ from the offer: they were changed on the
+    /// way, or the client is wrong.
     AlgorithmMismatch,
-    /// 401 with REALM and a new NONCE: there is no such user.
+    /// 401 with REALM and a new NONCE: the user does not exist.
     UnknownUser,
-    /// 401 with REALM and a new NONCE: there is no such user, and the name does not have the form
-    /// of those that the REST secrets mint.
+    /// 401 with REALM and a new NONCE: the user does not exist, and the name does not have the form
+    /// of REST credentials.
     NoRestName,
-    /// 401 with REALM and a new NONCE: the password is right, but the user has expired (H16).
+    /// 401 with REALM and a new NONCE: the password is correct, but the user has expired (H16).
     Expired,
-    /// 401 with REALM and a new NONCE: the password is right, but the user's expiry is no seconds
-    /// of Unix time, as where a service mints milliseconds (H49).
+    /// 401 with REALM and a new NONCE: the password is correct, but the expiry is not in Unix
+    /// seconds, as when a service mints milliseconds (H49).
     ExpiryNotSeconds,
-    /// 401 with REALM and a new NONCE: the integrity is wrong, and so is the password.
+    /// 401 with REALM and a new NONCE: the integrity, and so the password, is wrong.
     WrongPassword,
 }
 
 impl Refusal {
-    /// Those that [`is_failure`](Self::is_failure) is true of.
+    /// The refusals for which [`is_failure`](Self::is_failure) is true.
     pub const FAILURES: [Self; 5] = [
         Self::UnknownUser,
         Self::NoRestName,
@@ -38,7 +40,7 @@ impl Refusal {
         Self::WrongPassword,
     ];
 
-    /// The error code of the answer.
+    /// The error code to answer with.
     #[must_use]
     pub const fn code(self) -> ErrorCode {
         match self {
@@ -53,7 +55,7 @@ impl Refusal {
         }
     }
 
-    /// Its name as logs and metrics show it.
+    /// The name in logs and metrics.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -69,8 +71,7 @@ impl Refusal {
         }
     }
 
-    /// Whether somebody showed credentials that are wrong: the event that a firewall may act on
-    /// (H42).
+    /// Whether the request had wrong credentials: the event that a firewall may act on (H42).
     #[must_use]
     pub const fn is_failure(self) -> bool {
         matches!(
@@ -83,8 +84,7 @@ impl Refusal {
         )
     }
 
-    /// Whether the nonce was good all the same, so that the request's source address is no forgery
-    /// (H11).
+    /// Whether the nonce was valid nevertheless, which proves the request's source address (H11).
     #[must_use]
     pub const fn has_proven_address(self) -> bool {
         matches!(self, Self::AlgorithmMismatch) || self.is_failure()

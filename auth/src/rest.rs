@@ -1,3 +1,5 @@
+//! REST secrets: time-limited credentials that a web service mints with a shared secret.
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -23,7 +25,7 @@ pub struct RestSecret {
 }
 
 impl RestSecret {
-    /// From the secret's bytes.
+    /// Creates it from the bytes of the secret.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
         Self {
@@ -34,27 +36,27 @@ impl RestSecret {
         }
     }
 
-    /// The same secret, of which nothing is taken after this second of Unix time, whatever was
-    /// minted with it.
+    /// The same secret, whose credentials are not accepted after this second of Unix time, whatever
+    /// their expiry.
     #[must_use]
     pub fn until(self, not_after: Option<u64>) -> Self {
         Self { not_after, ..self }
     }
 
-    /// The same secret, of which nothing is taken before this second of Unix time.
+    /// The same secret, whose credentials are not accepted before this second of Unix time.
     #[must_use]
     pub fn from(self, not_before: Option<u64>) -> Self {
         Self { not_before, ..self }
     }
 
-    /// Whether what was minted with it may be taken at `unix`, as far as its beginning goes.
+    /// Whether its credentials may be accepted at `unix`, by its start.
     #[must_use]
     pub fn has_begun(&self, unix: u64) -> bool {
         self.not_before.is_none_or(|not_before| not_before <= unix)
     }
 
     /// The two credentials that `username` may stand for in `realm`, with keys of `algorithm`;
-    /// `None` when it does not have the form.
+    /// `None` if it does not have the form.
     #[must_use]
     pub fn credentials(
         &self,
@@ -64,7 +66,7 @@ impl RestSecret {
         algorithm: Algorithm,
     ) -> Option<[Credential; 2]> {
         let Minted { expires, name } = form.read(username)?;
-        // A number that is no seconds stays as it is, so that it is refused for what it is.
+        // A number that is not Unix seconds stays unchanged, so that it is refused for that reason.
         let until = self.not_after.filter(|_| is_unix_seconds(expires));
         let expires = until.map_or(expires, |not_after| not_after.min(expires));
         let credential = |password: Zeroizing<String>| {
@@ -128,7 +130,7 @@ mod tests {
             assert_eq!(
                 (credential.quota_name(), credential.expires()),
                 (None, Some(1_800_000_000)),
-                "{nameless}: nobody to count by"
+                "{nameless}: no name to count"
             );
         }
         let [other, _] = secret

@@ -1,29 +1,31 @@
+//! The usernames of REST credentials: an expiry with or without a name.
+
 use std::ops::Range;
 
-/// The smallest number that is taken for a time where either half of a name may be one: a moment of
-/// 2001. User numbers are smaller as a rule.
+/// Minimum number that counts as a time where either half of a name may be one: a time of 2001.
+/// User numbers are usually smaller.
 const LEAST_TIME: u64 = 1_000_000_000;
 
-/// How the username of a REST credential is written: an expiry (Unix seconds) and, behind or before
-/// a colon, a name. The expiry alone is good in each form.
+/// The form of the username of a REST credential: an expiry (Unix seconds) and, before or after a
+/// colon, a name. An expiry alone is valid in each form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RestName {
     /// `expiry:name`, as nearly every service mints it.
     #[default]
     TimeName,
-    /// `name:expiry`.
+    /// `name:expiry`, the reverse order.
     NameTime,
-    /// Both. Of two halves that can be a time, the earlier one is the expiry: a name of digits must
-    /// not make a credential last longer.
+    /// Both forms. If both halves can be a time, the earlier one is the expiry: a name of digits
+    /// must not extend a credential.
     Either,
 }
 
-/// What the username of a REST credential says.
+/// The parts of a REST credential's username.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Minted {
-    /// When it ends.
+    /// The expiry in Unix seconds.
     pub(crate) expires: u64,
-    /// Where the name stands; empty where there is none.
+    /// The range of the name; empty if there is none.
     pub(crate) name: Range<usize>,
 }
 
@@ -67,7 +69,7 @@ fn name_time(username: &str) -> Option<Minted> {
     Some(Minted { expires: number(time)?, name: 0..name.len() })
 }
 
-/// Digits and nothing else, so that one moment is written in one way.
+/// Parses digits without a sign or a space, so that each time has one spelling.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

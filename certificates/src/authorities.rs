@@ -1,3 +1,5 @@
+//! The authorities that a client trusts.
+
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
@@ -6,10 +8,11 @@ use crate::fault::Fault;
 use crate::pem::{Block, blocks};
 use crate::refusals::{no_block, unknown_label};
 
-/// Reads a file of authorities that a client trusts: PEM, one certificate or more, in any order.
+/// Reads a file of the authorities that a client trusts: PEM, one or more certificates, in any
+/// order.
 ///
 /// # Errors
-/// [`Fault`]: what is wrong and what to do. A file is read as a whole or not at all.
+/// [`Fault`]: what is wrong and what to do. A file is accepted as a whole or not at all.
 pub fn authorities(file: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let fault = |(what, cure)| Fault::chain(what, cure);
     let blocks = blocks(file).map_err(fault)?;

@@ -1,4 +1,4 @@
-//! A server's chain: its own certificate first, and each issued by the next.
+//! The chain of a server: its own certificate first, and each one issued by the next.
 
 use rustls::pki_types::CertificateDer;
 use x509_parser::error::X509Error;
@@ -16,29 +16,31 @@ use crate::validity::Validity;
 /// The label of a certificate (RFC 7468 §5.1).
 pub(crate) const CERTIFICATE: &str = "CERTIFICATE";
 
-const ORDER: &str = "put the server's own certificate first, then the one that issued it, and so on; the root may be left out";
-/// Signatures with MD5 and SHA-1, by RSA and by ECDSA.
+/// The cure for a chain in the wrong order.
+const ORDER: &str = "put the server's own certificate first, then the one that issued it, and so \
+                     on; the root may be left out";
+/// The signature algorithms with MD5 and SHA-1, for RSA and ECDSA.
 const WEAK: [&str; 4] =
     ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.3.14.3.2.29", "1.2.840.10045.4.1"];
-/// The longest text of a subject or an issuer in a message.
+/// Maximum length of a subject or an issuer in a message.
 const MAX_TEXT: usize = 120;
 
-/// What a chain says of itself.
+/// A parsed chain and the notes about its file.
 pub(crate) struct Chain {
     pub(crate) certificates: Vec<CertificateDer<'static>>,
-    /// Whether private keys stand between the certificates.
+    /// Whether there are private keys between the certificates.
     pub(crate) has_key: bool,
     pub(crate) names: Names,
     pub(crate) validity: Validity,
-    /// Who issued the last certificate, unless it is its own issuer.
+    /// The issuer of the last certificate, unless it is self-signed.
     pub(crate) issuer: Option<String>,
-    /// Blocks that were left out.
+    /// Notes about blocks of the file that are not used.
     pub(crate) notes: Vec<String>,
 }
 
 impl Chain {
-    /// Reads the file of a chain. What is wrong with a file that has no certificate at all is for
-    /// the caller to say: it knows the other file.
+    /// Reads the file of a chain. The caller reports a file without any certificate, because it
+    /// knows the other file.
     pub(crate) fn read(file: &[u8]) -> Result<Self, Fault> {
         let (certificates, notes, has_key) = sorted(file)?;
         if certificates.is_empty() && has_key {
@@ -79,7 +81,7 @@ impl Chain {
 
 type Sorted = (Vec<(usize, Vec<u8>)>, Vec<String>, bool);
 
-/// The certificates of a file with their lines; what was left out; whether there is a key.
+/// The certificates of a file with their lines, the notes, and whether there is a key.
 fn sorted(file: &[u8]) -> Result<Sorted, Fault> {
     let fault = |(what, cure)| Fault::chain(what, cure);
     let blocks = blocks(file).map_err(fault)?;
@@ -90,7 +92,7 @@ fn sorted(file: &[u8]) -> Result<Sorted, Fault> {
     for Block { label, line, content, .. } in blocks {
         match &*label {
             CERTIFICATE => certificates.push((line, content.to_vec())),
-            // Files of all that a server needs have them.
+            // Files with everything that a server needs have them.
             "DH PARAMETERS" | "X9.42 DH PARAMETERS" => {
                 notes.push(format!("line {line}: `{label}` is not used"));
             }
@@ -102,7 +104,7 @@ fn sorted(file: &[u8]) -> Result<Sorted, Fault> {
     Ok((certificates, notes, has_key))
 }
 
-/// A certificate with nothing behind it.
+/// Parses a certificate without trailing bytes.
 pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -111,10 +113,11 @@ pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     }
 }
 
-/// What both libraries and the clients ask of a chain.
+/// Checks what both libraries and the clients require of a chain.
 fn check(chain: &[X509Certificate<'_>]) -> Result<(), Fault> {
     if chain[0].version() != X509Version::V3 {
-        let cure = "have it issued with version 3 and subjectAltName: `openssl x509 -req … -extfile`, or `openssl req -x509 -addext`";
+        let cure = "have it issued with version 3 and subjectAltName: `openssl x509 -req … \
+                    -extfile`, or `openssl req -x509 -addext`";
         return Err(Fault::chain(
             "the certificate is of X.509 version 1, without names, which clients refuse",
             cure,
@@ -148,7 +151,11 @@ fn check(chain: &[X509Certificate<'_>]) -> Result<(), Fault> {
         }
         is_issued(one, next).map_err(|why| {
             let (one, next, by) = (text(one.subject()), text(next.subject()), text(one.issuer()));
-            let what = format!("certificate {} ({next}) did not issue certificate {number} ({one}, issued by {by}){why}", number + 1);
+            let what = format!(
+                "certificate {} ({next}) did not issue certificate {number} ({one}, issued by \
+                 {by}){why}",
+                number + 1
+            );
             Fault::chain(what, ORDER)
         })?;
     }
@@ -165,7 +172,8 @@ fn check(chain: &[X509Certificate<'_>]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether `issuer` signed `certificate`. What this library cannot verify is believed by the names.
+/// Whether `issuer` signed `certificate`. If this library cannot verify the signature, matching
+/// names are enough.
 fn is_issued(
     certificate: &X509Certificate<'_>,
     issuer: &X509Certificate<'_>,
@@ -201,7 +209,7 @@ fn is_weak(certificate: &X509Certificate<'_>) -> bool {
     WEAK.contains(&&*certificate.signature_algorithm.algorithm.to_id_string())
 }
 
-/// What a certificate says, for a terminal.
+/// The text of a name, made safe for a terminal.
 fn text(name: &X509Name<'_>) -> String {
     name.to_string().chars().filter(|letter| !letter.is_control()).take(MAX_TEXT).collect()
 }

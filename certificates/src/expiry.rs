@@ -1,17 +1,20 @@
+//! When to report that a certificate expires soon, or is not valid.
+
 use crate::{Standing, Validity};
 
-/// How often a certificate that clients refuse, or soon will, is told of.
+/// How often a certificate that clients refuse, or soon will, is reported, in seconds.
 const AGAIN: i64 = 86_400;
 
-/// What was last told of a certificate's time: it is told when it changes, and once a day while it
-/// is no good.
+/// The last report about a certificate's validity: it is reported when it changes, and once a day
+/// while it is bad.
 #[derive(Clone, Debug, Default)]
 pub struct Expiry {
     told: Option<(Standing, i64)>,
 }
 
 impl Expiry {
-    /// What is to be told at `now`, in Unix seconds. A clock that was set back does not silence it.
+    /// The state to report at `now`, in Unix seconds, if a report is due. A clock that was set back
+    /// does not suppress it.
     pub fn due(&mut self, validity: Validity, now: i64) -> Option<Standing> {
         let standing = validity.at(now);
         let silent = self
@@ -28,7 +31,7 @@ impl Expiry {
         Some(standing)
     }
 
-    /// A new certificate is told of whatever was told of the old one.
+    /// Forgets the last report: the certificate is a new one.
     pub fn forget(&mut self) {
         self.told = None;
     }
@@ -40,8 +43,8 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    /// What is told of a certificate of 90 days when its files are looked at every five seconds:
-    /// the days and the words.
+    /// The reports about a certificate of 90 days whose files are checked every five seconds: the
+    /// days and the states.
     fn told(days: std::ops::Range<i64>) -> Vec<(i64, Standing)> {
         let validity = Validity { not_before: 0, not_after: 90 * DAY };
         let mut expiry = Expiry::default();
@@ -61,7 +64,7 @@ mod tests {
     #[test]
     fn h56_the_end_and_the_beginning_are_told_when_they_come() {
         use Standing::{EndsSoon, Expired};
-        // The last second is valid still.
+        // The last second is still valid.
         assert_eq!(
             told(88..92),
             [(88, EndsSoon), (89, EndsSoon), (90, EndsSoon), (90, Expired), (91, Expired)]

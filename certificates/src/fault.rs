@@ -1,25 +1,26 @@
+//! Why a certificate file or key file is refused, with the cure.
+
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
-/// Which of the two files of an [`ServerCertificate`](crate::ServerCertificate) is at fault.
+/// The file of a [`ServerCertificate`](crate::ServerCertificate) that is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The certificates.
+    /// The file of the certificate chain.
     Chain,
-    /// The private key.
+    /// The file of the private key.
     Key,
 }
 
-/// Why a file is refused. It has no byte of a private key in it.
+/// Why a file is refused. It never contains a byte of a private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The file at fault.
     pub part: Part,
-    /// What is wrong.
+    /// The fault, as a phrase about the file.
     pub what: String,
-    /// What to do about it; `FILE` in a command stands for the file's name, see
-    /// [`cure_for`](Fault::cure_for).
+    /// The cure; `FILE` in a command stands for the file's name, see [`cure_for`](Fault::cure_for).
     pub cure: String,
 }
 

@@ -15,15 +15,15 @@ const WRITE_AGAIN: &str = "write it again: `openssl ec -in FILE -out NEW.pem`";
 const WHOLE_POINT: &str =
     "write it again: `openssl ec -conv_form uncompressed -in FILE -out NEW.pem`";
 
-/// A key, and what else its file has.
+/// A private key and the notes about its file.
 pub(crate) struct Key {
     pub(crate) der: PrivateKeyDer<'static>,
-    /// Whether certificates stand beside it.
+    /// Whether there are certificates beside it.
     pub(crate) has_certificate: bool,
 }
 
 impl Key {
-    /// Reads the file of a key.
+    /// Reads the file of a private key.
     pub(crate) fn read(file: &[u8]) -> Result<Self, Fault> {
         let fault = |(what, cure)| Fault::key(what, cure);
         let blocks = blocks(file).map_err(fault)?;
@@ -33,7 +33,7 @@ impl Key {
         let (mut keys, mut has_certificate) = (Vec::new(), false);
         for block in blocks {
             match &*block.label {
-                // Files of all that a server needs have them.
+                // Files with everything that a server needs have them.
                 "EC PARAMETERS" | "DH PARAMETERS" | "X9.42 DH PARAMETERS" => {}
                 CERTIFICATE => has_certificate = true,
                 label if is_key(label) => keys.push(block),
@@ -63,7 +63,7 @@ impl Key {
     }
 }
 
-/// The key, if it is of a kind that both libraries serve.
+/// The key, if both libraries support its kind.
 fn usable(block: &Block) -> Result<PrivateKeyDer<'static>, Fault> {
     let Block { label, line, encrypted, content } = block;
     if *encrypted || is_encrypted(label) {
@@ -118,7 +118,7 @@ fn usable(block: &Block) -> Result<PrivateKeyDer<'static>, Fault> {
     })
 }
 
-/// What is said of a key that the library refuses for a reason of its own.
+/// The fault for a key that the library refuses for its own reason.
 pub(crate) fn refused(error: &rustls::Error) -> Fault {
     Fault::key(format!("the private key cannot be used: {error}"), NEW_KEY)
 }

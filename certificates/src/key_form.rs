@@ -1,5 +1,5 @@
-//! Of what kind a private key is, without its secret: what a library says of a key that it does not
-//! take is no help.
+//! The kind of a private key, without its secret: the libraries' errors do not tell why they refuse
+//! a key.
 
 use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
 
@@ -12,7 +12,7 @@ const ID_EC: &str = "1.2.840.10045.2.1";
 const ID_RSA: &str = "1.2.840.113549.1.1.1";
 const ID_ED25519: &str = "1.3.101.112";
 
-/// Whether a label is that of a private key, of whatever use.
+/// Whether a label is that of a private key, for any use.
 pub(crate) fn is_key(label: &str) -> bool {
     [PKCS8, SEC1, PKCS1, ENCRYPTED].contains(&label)
 }
@@ -22,25 +22,25 @@ pub(crate) fn is_encrypted(label: &str) -> bool {
     label == ENCRYPTED
 }
 
-/// What a key looks like from outside.
+/// The kind of a key as its structure shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// On a curve that is served.
+    /// On a supported curve.
     Curve(Public),
-    /// On a curve that is not: its name.
+    /// On a curve that is not supported: its name.
     OtherCurve(&'static str),
-    /// Of RSA, with so many bits.
+    /// RSA, with this number of bits.
     Rsa(usize),
     Ed25519,
-    /// For RSA-PSS alone.
+    /// RSA, for RSA-PSS alone.
     RsaPss,
-    /// Of another kind: its name.
+    /// Another kind: its name.
     Other(&'static str),
-    /// Not the structure that its label says, or a part of it.
+    /// Not the structure that its label announces, or only a part of it.
     Damaged,
 }
 
-/// How the public part stands with a key on a curve; the library asks for the whole point.
+/// How the file has the public part of a key on a curve; the library requires the whole point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Public {
     Whole,
@@ -119,7 +119,7 @@ fn pkcs1(der: &[u8]) -> Option<Form> {
     (whole.len() >= 9).then(|| Form::Rsa(bits(whole[1].data)))
 }
 
-/// How many bits a big-endian number has.
+/// Number of bits of a big-endian number.
 pub(crate) fn bits(number: &[u8]) -> usize {
     let leading = number.iter().take_while(|byte| **byte == 0).count();
     number
@@ -127,7 +127,7 @@ pub(crate) fn bits(number: &[u8]) -> usize {
         .map_or(0, |first| (number.len() - leading) * 8 - first.leading_zeros() as usize)
 }
 
-/// The elements of a sequence with nothing behind it.
+/// The elements of a sequence without trailing bytes.
 fn sequence(der: &[u8]) -> Option<Vec<Any<'_>>> {
     let (rest, whole) = Any::from_der(der).ok()?;
     (rest.is_empty() && whole.tag() == Tag::Sequence).then_some(())?;

@@ -1,10 +1,10 @@
 //! Certificates and keys as operators have them: PEM files with comments, in the wrong order, cut,
 //! swapped or expired.
 //!
-//! [`ServerCertificate`] is a server's chain with its key, [`authorities`] the certificates that a
-//! client trusts. Both take every block of a file into account or refuse the file, and a refusal is
-//! a [`Fault`]: what is wrong, and the cure. [`Validity`] judges the time, and [`Expiry`] says when
-//! to warn of it.
+//! [`ServerCertificate`] is a server's chain with its key, [`authorities`] reads the certificates
+//! that a client trusts. Both account for every block of a file or refuse the file, with a
+//! [`Fault`]: what is wrong, and the cure. [`Validity`] is the time in which a chain is valid, and
+//! [`Expiry`] decides when to warn about it.
 
 mod authorities;
 mod chain;

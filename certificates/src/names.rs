@@ -1,20 +1,22 @@
+//! The names that a certificate is for.
+
 use std::net::IpAddr;
 
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
-/// Whom a certificate is for: host names and addresses.
+/// The host names and addresses that a certificate is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names(Vec<Name>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Name {
-    /// In lower case; it may begin with `*.`.
+    /// A host name in lower case; may start with `*.`.
     Dns(String),
     Ip(IpAddr),
 }
 
 impl Names {
-    /// The alternative names; the common name where there is none of them, as old private
+    /// Reads the alternative names, or the common name if there are none, as old private
     /// authorities write it.
     pub(crate) fn of(leaf: &X509Certificate<'_>) -> Self {
         let alternative = leaf.subject_alternative_name().ok().flatten();
@@ -37,7 +39,7 @@ impl Names {
         Self(common.map(|name| Name::Dns(name.to_ascii_lowercase())).collect())
     }
 
-    /// As the certificate writes them; a name may begin with `*.`.
+    /// The names as in the certificate; a name may start with `*.`.
     pub fn iter(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|name| match name {
             Name::Dns(name) => name.clone(),
@@ -45,8 +47,8 @@ impl Names {
         })
     }
 
-    /// Whether `name` is among them: a host name in any case, or an address as text. A `*.` stands
-    /// for one label.
+    /// Whether the certificate is for `name`: a host name in any case, or an address as text. A
+    /// `*.` stands for one label.
     #[must_use]
     pub fn contain(&self, name: &str) -> bool {
         let address = name.parse::<IpAddr>().ok();

@@ -1,8 +1,8 @@
-//! The blocks of a PEM file (RFC 7468), all of them or a reason.
+//! The blocks of a PEM file (RFC 7468): all of them, or the reason for a refusal.
 //!
-//! The parsers of TLS libraries pass over what they do not recognise, so that a marker with a
-//! letter too many loses a certificate. Here whatever looks like a marker has to be one. Text
-//! between blocks may be anything, in any character set (RFC 7468 §2, §5.2).
+//! The parsers of TLS libraries skip what they do not recognise, so that a misspelt marker loses a
+//! certificate. Here, everything that looks like a marker has to be one. Text between blocks may be
+//! anything, in any character set (RFC 7468 §2, §5.2).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,22 +12,22 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
-/// What stands between two markers.
+/// A block of a PEM file.
 pub(crate) struct Block {
     pub(crate) label: String,
-    /// The line of the first marker, from 1.
+    /// The line number of the first marker, from 1.
     pub(crate) line: usize,
     /// Whether a header says that the content is encrypted, as OpenSSL's older form does
     /// (`Proc-Type: 4,ENCRYPTED`).
     pub(crate) encrypted: bool,
-    /// Decoded; empty where it is encrypted.
+    /// The decoded content; empty if it is encrypted.
     pub(crate) content: Zeroizing<Vec<u8>>,
 }
 
-/// Why a file is no PEM: what is wrong, and the cure.
+/// Why a file is not PEM: what is wrong, and the cure.
 pub(crate) type Reason = (String, String);
 
-/// All blocks of a file, in order; none if it has no marker.
+/// All blocks of a file, in order; empty if it has no marker.
 pub(crate) fn blocks(file: &[u8]) -> Result<Vec<Block>, Reason> {
     byte_order_mark(file)?;
     let mut blocks = Vec::new();
@@ -92,7 +92,7 @@ fn byte_order_mark(file: &[u8]) -> Result<(), Reason> {
     }
 }
 
-/// Lines with their numbers, without their ends: LF, CRLF or CR (RFC 7468 §2).
+/// The lines with their numbers, without their ends: LF, CRLF or CR (RFC 7468 §2).
 fn lines(file: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut rest = Some(file);
     let lines = std::iter::from_fn(move || {
@@ -112,7 +112,7 @@ enum Marker {
     End(String),
 }
 
-/// The marker that a line is; `None` for a line that does not look like one.
+/// Parses a marker; `None` for a line that does not look like one.
 fn marker(line: usize, text: &[u8]) -> Result<Option<Marker>, Reason> {
     let count = count(text, BEGIN) + count(text, END);
     let trimmed = text.trim_ascii_end();
@@ -167,8 +167,8 @@ fn count(text: &[u8], marker: &[u8]) -> usize {
     text.windows(marker.len()).filter(|window| *window == marker).count()
 }
 
-/// Upper-case words and digits with single spaces between them; lower case too, so that the label
-/// is named in the refusal.
+/// Whether a label has upper-case words and digits with single spaces between them; lower case too,
+/// so that the refusal names the label.
 fn is_label(label: &[u8]) -> bool {
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b" .#-".contains(byte);
@@ -210,11 +210,11 @@ fn cut(line: usize, block: &Open) -> Reason {
     (what, "the file is cut, or a marker is missing: copy the whole file again".into())
 }
 
-/// A block whose end has not come yet.
+/// A block whose end marker has not come yet.
 struct Open {
     label: String,
     line: usize,
-    /// Whether the lines are headers still; a blank line ends them.
+    /// Whether the lines are still headers; a blank line ends them.
     headers: bool,
     encrypted: bool,
     text: Zeroizing<Vec<u8>>,
@@ -222,7 +222,7 @@ struct Open {
 
 impl Open {
     fn new(label: String, line: usize, longest: usize) -> Self {
-        // No reallocation leaves a part of a key behind.
+        // Enough capacity, so that no reallocation leaves a part of a key behind.
         Self {
             label,
             line,

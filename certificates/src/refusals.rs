@@ -1,8 +1,9 @@
-//! What stands in a file in place of what is looked for, with the cure.
+//! The reasons for refusing a file whose content is of another kind, with the cure.
 
 use crate::pem::Reason;
 
-/// A file without a single block; `command` is openssl's for this kind of content.
+/// The reason for a file without any block; `command` is the openssl command for the expected
+/// content.
 pub(crate) fn no_block(file: &[u8], wanted: &str, command: &str) -> Reason {
     let reason = |what: &str, cure: String| (what.to_owned(), cure);
     match file {
@@ -31,13 +32,13 @@ pub(crate) fn no_block(file: &[u8], wanted: &str, command: &str) -> Reason {
     }
 }
 
-/// The content of the first sequence.
+/// The content of the first DER sequence.
 fn after_length(der: &[u8]) -> Option<&[u8]> {
     let first = *der.get(1)?;
     der.get(if first < 0x80 { 2 } else { 2 + usize::from(first & 0x7F) }..)
 }
 
-/// A block that is neither a certificate nor a key of a kind that is known.
+/// The reason for a block that is neither a certificate nor a private key.
 pub(crate) fn unknown_label(label: &str, line: usize) -> Reason {
     let what = format!("line {line}: a block `{label}`, which is not used here");
     let cure = match label {

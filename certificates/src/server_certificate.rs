@@ -1,3 +1,5 @@
+//! A server's certificate chain with its private key.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,8 +13,8 @@ use crate::key::{Key, refused};
 use crate::names::Names;
 use crate::validity::{Validity, utc};
 
-/// A server's certificate chain with its private key: each certificate issued by the next, the key
-/// that of the first.
+/// A server's certificate chain with its private key: each certificate is issued by the next, and
+/// the key belongs to the first.
 pub struct ServerCertificate {
     certified: Arc<CertifiedKey>,
     key: PrivateKeyDer<'static>,
@@ -24,10 +26,10 @@ pub struct ServerCertificate {
 
 impl ServerCertificate {
     /// Reads the files of a chain (PEM, the server's own certificate first, then its issuers) and
-    /// of its key. They may be one.
+    /// of its key. Both may be the same file.
     ///
     /// # Errors
-    /// [`Fault`]: which file, what is wrong, what to do, without a word of the key.
+    /// [`Fault`]: which file, what is wrong and what to do. It contains nothing of the key.
     pub fn from_pem(chain_file: &[u8], key_file: &[u8]) -> Result<Self, Fault> {
         let (chain, key) = match (Chain::read(chain_file), Key::read(key_file)) {
             (Ok(chain), Ok(key)) => (chain, key),
@@ -53,7 +55,7 @@ impl ServerCertificate {
         Ok(Self { certified: Arc::new(certified), key: key.der, names, validity, issuer, notes })
     }
 
-    /// For rustls.
+    /// The certificate for rustls.
     #[must_use]
     pub fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
@@ -71,27 +73,27 @@ impl ServerCertificate {
         &self.key
     }
 
-    /// Whom the certificate is for.
+    /// The names that the certificate is for.
     #[must_use]
     pub fn names(&self) -> &Names {
         &self.names
     }
 
-    /// When every certificate of the chain is valid; a root at its end does not count, since
-    /// clients have their own.
+    /// The time in which every certificate of the chain is valid; an expired root does not count,
+    /// since clients have their own.
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// What stands in the files and is not used.
+    /// Notes about parts of the files that are not used.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 }
 
-/// How many certificates, for whom, until when, and who issued the last.
+/// The number of certificates, the names, the end, and the issuer of the last one.
 impl fmt::Display for ServerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.names.iter().collect::<Vec<_>>().join(", ");
@@ -135,7 +137,8 @@ fn certified(
             ),
             None => Fault::key(
                 what,
-                "name the key that the certificate was issued for, or have a certificate issued for this key",
+                "name the key that the certificate was issued for, or have a certificate issued \
+                 for this key",
             ),
         });
     }

@@ -1,3 +1,5 @@
+//! The time in which a certificate is valid.
+
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,29 +8,29 @@ use x509_parser::time::ASN1Time;
 
 const DAY: i64 = 86_400;
 
-/// How long before its end a certificate is told to end soon; a fifth of its whole time if that is
-/// shorter, as with those that are valid for a week.
+/// How long before its end a certificate counts as expiring soon, in seconds; a fifth of its whole
+/// lifetime if that is shorter, as for certificates of a week.
 const SOON: i64 = 14 * DAY;
 
-/// When a chain is valid, in Unix seconds: as long as each of its certificates.
+/// The time in which a chain is valid, in Unix seconds: as long as each of its certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// The first second.
+    /// The first valid second.
     pub not_before: i64,
-    /// The last second.
+    /// The last valid second.
     pub not_after: i64,
 }
 
-/// How a chain stands at some time.
+/// The state of a chain at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Clients take it.
+    /// Clients accept it.
     Valid,
-    /// Clients take it, and it wants to be renewed.
+    /// Clients accept it, but it has to be renewed.
     EndsSoon,
-    /// Clients refuse it still; or the clock of this host is wrong.
+    /// Clients do not accept it yet, or the clock of this host is wrong.
     NotYet,
-    /// Clients refuse it.
+    /// Clients refuse it: it has expired.
     Expired,
 }
 
@@ -41,7 +43,7 @@ impl Validity {
         }
     }
 
-    /// When both are valid.
+    /// The time in which both are valid.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             not_before: self.not_before.max(other.not_before),
@@ -49,7 +51,7 @@ impl Validity {
         }
     }
 
-    /// How it stands at `now`, in Unix seconds.
+    /// The state at `now`, in Unix seconds.
     #[must_use]
     pub fn at(self, now: i64) -> Standing {
         let left = self.not_after.saturating_sub(now);
@@ -78,14 +80,14 @@ impl fmt::Display for Standing {
     }
 }
 
-/// This host's time in Unix seconds; 0 where its clock is set to before 1970.
+/// This host's time in Unix seconds; 0 if its clock is before 1970.
 #[must_use]
 pub fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
 }
 
-/// A time in Unix seconds as `2026-11-30T19:00:00Z`; the number itself where it is beyond the
-/// calendar.
+/// A time in Unix seconds as `2026-11-30T19:00:00Z`; the number itself if the calendar does not
+/// reach it.
 #[must_use]
 pub fn utc(seconds: i64) -> String {
     let Ok(time) = ASN1Time::from_timestamp(seconds) else { return seconds.to_string() };

@@ -1,4 +1,4 @@
-//! The command line: what was typed, and what is said when it is wrong.
+//! The command line: its parsing, and its errors without secrets.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -16,8 +16,8 @@ use crate::output::{EXIT_USAGE, Unwritten};
 /// Reads the command line.
 ///
 /// # Errors
-/// The status to end with: after `--help` and `--version`, which are printed, and after an error,
-/// which is told.
+/// The exit status: after `--help` and `--version`, which are printed, and after an error, which is
+/// reported.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
     parse_from(std::env::args_os()).map_err(|error| end(&error, P::command().get_name()))
 }
@@ -25,17 +25,17 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
 /// Reads `arguments`; the first is the program's name.
 ///
 /// # Errors
-/// What [`parse`] prints.
+/// The message that [`parse`] would print.
 pub fn parse_from<P: Parser>(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<P, Error> {
     P::try_parse_from(arguments).map_err(without_words)
 }
 
-/// Prints what [`parse_from`] returned, for the program of this name; the status to end with.
+/// Prints the error of [`parse_from`] for the program of this name; returns the exit status.
 pub fn end(error: &Error, program: &str) -> ExitCode {
     if error.use_stderr() {
-        // There is no place left to tell that this failed.
+        // There is no other place to report that this failed.
         let _ = error.print();
         return EXIT_USAGE.into();
     }
@@ -48,7 +48,7 @@ pub fn end(error: &Error, program: &str) -> ExitCode {
 
 const HIDDEN: &str = "(not shown: it may be a secret)";
 
-/// A word that stands where no word belongs may be a secret that lost its flag: it is not shown.
+/// Hides unexpected words: one may be a secret that lost its flag.
 fn without_words(mut error: Error) -> Error {
     match error.kind() {
         ErrorKind::UnknownArgument => {}
@@ -56,7 +56,7 @@ fn without_words(mut error: Error) -> Error {
             error.insert(ContextKind::InvalidValue, ContextValue::String(HIDDEN.into()));
             return error;
         }
-        // A URI with a user and perhaps a password.
+        // A URI with a user, and perhaps a password.
         ErrorKind::ValueValidation | ErrorKind::InvalidValue if value_has_user(&error) => {
             error.insert(ContextKind::InvalidValue, ContextValue::String(HIDDEN.into()));
             return error;
@@ -76,19 +76,19 @@ fn value_has_user(error: &Error) -> bool {
     matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.contains('@'))
 }
 
-/// The flag that `word` names, without a value.
+/// The flag in `word`, without a value.
 fn flag_of(word: &str) -> Option<String> {
     let name = word.split('=').next().unwrap_or_default();
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
     (name.starts_with('-') && name.chars().all(is_name)).then(|| name.to_owned())
 }
 
-/// The parser of a value that may be a secret: an error says what is wrong with it and does not
-/// show it.
+/// The parser of a value that may be a secret: an error says what is wrong with it without showing
+/// it.
 pub struct Unshown<T>(PhantomData<fn() -> T>);
 
 impl<T> Unshown<T> {
-    /// For `#[arg(value_parser = Unshown::<T>::new())]`.
+    /// Creates it, for `#[arg(value_parser = Unshown::<T>::new())]`.
     pub fn new() -> Self {
         Unshown(PhantomData)
     }

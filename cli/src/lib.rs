@@ -1,12 +1,12 @@
-//! What every program does at its terminal, in one place.
+//! The terminal side of every program, in one place.
 //!
-//! - [`print()`], [`answer`], [`complain`]: output that is written, or whose loss is told.
+//! - [`print()`], [`answer`], [`complain`]: output whose loss is noticed and reported.
 //! - [`parse`]: the flags, with `--help` and `--version` printed by the same writer, and errors
 //!   that show no secret.
-//! - [`secret_line`]: what a secret's file may hold.
+//! - [`secret_line`]: the content of a secret's file.
 //!
-//! `println!` and its kin are denied by the workspace's lints: they panic when the reader has left
-//! or the disk is full.
+//! The workspace's lints deny `println!` and its kin: they panic when the reader has left or the
+//! disk is full.
 
 mod arguments;
 mod output;

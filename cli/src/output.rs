@@ -1,4 +1,4 @@
-//! Text to standard output and standard error.
+//! Text for standard output and standard error.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -10,7 +10,7 @@ pub const EXIT_USAGE: u8 = 2;
 /// The status that a shell gives a program that SIGPIPE ended: 128 and the signal's number.
 const EXIT_READER_LEFT: u8 = 128 + 13;
 
-/// Why standard output did not take what was written to it.
+/// Why writing to standard output failed.
 #[derive(Debug)]
 pub enum Unwritten {
     /// The reader has closed its end, as `head` does when it has seen enough.
@@ -20,7 +20,7 @@ pub enum Unwritten {
 }
 
 impl Unwritten {
-    /// The status to end with. A failure is told on standard error; a reader that has left is not.
+    /// The exit status. A failure is reported on standard error; a reader that has left is not.
     pub fn end(&self, program: &str) -> ExitCode {
         match self {
             Unwritten::ReaderLeft => EXIT_READER_LEFT.into(),
@@ -52,25 +52,25 @@ impl From<io::Error> for Unwritten {
     }
 }
 
-/// Writes a part of the output, all of it. More follows, so a reader that has left is an error: it
+/// Writes a part of the output, all of it. More follows, so a reader that has left is an error that
 /// ends the program.
 ///
 /// # Errors
-/// Standard output did not take it.
+/// [`Unwritten`], if standard output did not accept all of it.
 pub fn print(text: impl fmt::Display) -> Result<(), Unwritten> {
     write(&mut io::stdout().lock(), format_args!("{text}"))
 }
 
-/// As [`print()`], with a line end.
+/// Like [`print()`], with a line end.
 ///
 /// # Errors
-/// As [`print()`].
+/// The same as of [`print()`].
 pub fn print_line(text: impl fmt::Display) -> Result<(), Unwritten> {
     print(format_args!("{text}\n"))
 }
 
-/// Writes the last of the output, all of it. A reader that has left is no error: nothing more
-/// follows.
+/// Writes the last part of the output, all of it. A reader that has left is no error, because
+/// nothing more follows.
 ///
 /// # Errors
 /// [`Unwritten::Failed`].
@@ -81,23 +81,23 @@ pub fn answer(text: impl fmt::Display) -> Result<(), Unwritten> {
     }
 }
 
-/// As [`answer`], with a line end.
+/// Like [`answer`], with a line end.
 ///
 /// # Errors
-/// As [`answer`].
+/// The same as of [`answer`].
 pub fn answer_line(text: impl fmt::Display) -> Result<(), Unwritten> {
     answer(format_args!("{text}\n"))
 }
 
-/// Writes a line to standard error. Where that fails there is no place left to tell it, and the
+/// Writes a line to standard error. If that fails, there is no other place to report it, and the
 /// program goes on.
 pub fn complain(text: impl fmt::Display) {
-    // In one piece, so that the lines of several threads do not mix.
+    // As one write, so that the lines of several threads do not mix.
     let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Standard output keeps an unfinished line back, and drops the error of writing it at the end: so
-/// it is flushed here.
+/// Flushes, because standard output keeps an unfinished line back, and drops the error of writing
+/// it at exit.
 fn write(output: &mut impl Write, text: fmt::Arguments<'_>) -> Result<(), Unwritten> {
     output.write_all(text.to_string().as_bytes())?;
     Ok(output.flush()?)
@@ -107,7 +107,7 @@ fn write(output: &mut impl Write, text: fmt::Arguments<'_>) -> Result<(), Unwrit
 mod tests {
     use super::*;
 
-    /// Takes everything, and fails to pass it on.
+    /// Accepts everything, and fails to flush it.
     struct Full;
 
     impl Write for Full {

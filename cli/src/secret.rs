@@ -1,23 +1,23 @@
-//! The one line of a secret's file.
+//! The content of a secret's file: one line.
 
 use std::fmt;
 
-/// Why a file does not hold one secret. What it holds is never shown.
+/// Why a file does not hold one secret. The content is never shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadSecret {
-    /// Nothing stands in it, or a line end only.
+    /// It is empty, or has a line end only.
     Empty,
     /// It starts with a byte-order mark.
     ByteOrderMark,
-    /// It is UTF-16.
+    /// It is encoded as UTF-16.
     Utf16,
-    /// It is no text.
+    /// It is not UTF-8 text.
     NotText,
-    /// It has this many lines.
+    /// It has more than one line: their number.
     Lines(usize),
-    /// A control character stands in it, such as a tab.
+    /// It has a control character, such as a tab.
     Control,
-    /// A blank stands at its start or end.
+    /// It starts or ends with a blank.
     Blank,
 }
 
@@ -25,11 +25,20 @@ impl fmt::Display for BadSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadSecret::Empty => f.write_str("is empty; write the secret into it"),
-            BadSecret::ByteOrderMark => f.write_str("starts with a byte-order mark; save it as UTF-8 without one"),
+            BadSecret::ByteOrderMark => {
+                f.write_str("starts with a byte-order mark; save it as UTF-8 without one")
+            }
             BadSecret::Utf16 => f.write_str("is UTF-16; save it as UTF-8"),
-            BadSecret::NotText => f.write_str("is not UTF-8 text; write the secret as text, such as `openssl rand -hex 32` prints"),
-            BadSecret::Lines(number) => write!(f, "has {number} lines; a secret is one line with at most one line end"),
-            BadSecret::Control => f.write_str("holds a control character (a tab, for instance); take it out"),
+            BadSecret::NotText => f.write_str(
+                "is not UTF-8 text; write the secret as text, such as `openssl rand -hex 32` prints",
+            ),
+            BadSecret::Lines(number) => write!(
+                f,
+                "has {number} lines; a secret is one line with at most one line end"
+            ),
+            BadSecret::Control => {
+                f.write_str("holds a control character (a tab, for instance); take it out")
+            }
             BadSecret::Blank => f.write_str("starts or ends with a blank; take it away"),
         }
     }
@@ -37,8 +46,8 @@ impl fmt::Display for BadSecret {
 
 impl std::error::Error for BadSecret {}
 
-/// The secret in a file's `bytes`: one line of text. Its line end, if it has one, is no part of it;
-/// nothing else is left out or changed.
+/// Returns the secret in a file's `bytes`: one line of text, without its line end, if there is one;
+/// otherwise unchanged.
 ///
 /// # Errors
 /// [`BadSecret`].

@@ -1,3 +1,5 @@
+//! Binding requests and their answers.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,55 +9,55 @@ use causeway_wire::attribute::{
 };
 use causeway_wire::{EncodeError, Message, MessageWriter, Method};
 
-use crate::exchange::Ask;
+use crate::exchange::Request;
 
-/// Names a Binding request among those of one client.
+/// The id of a Binding request, unique within one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BindingId(pub(crate) u64);
 
-/// What a Binding request asks for; the default is RFC 8489's plain one.
+/// The options of a Binding request; the default is RFC 8489's plain one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BindingRequest {
-    /// CHANGE-REQUEST: from where the answer shall come (RFC 5780 §7.2).
+    /// CHANGE-REQUEST: the server's address and port to answer from (RFC 5780 §7.2).
     pub change: Option<ChangeRequest>,
-    /// RESPONSE-PORT: to which port of this host the answer shall go (RFC 5780 §7.5).
+    /// RESPONSE-PORT: the port of this host to answer to (RFC 5780 §7.5).
     pub response_port: Option<u16>,
-    /// PADDING: so many bytes more (RFC 5780 §7.6); 0 for none.
+    /// PADDING: number of additional bytes (RFC 5780 §7.6); 0 for none.
     pub padding: u16,
 }
 
 /// A Binding success response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// XOR-MAPPED-ADDRESS: this client as the server sees it.
+    /// XOR-MAPPED-ADDRESS: this client's address as the server sees it.
     pub mapped: SocketAddr,
-    /// MAPPED-ADDRESS, which boxes on the path may have rewritten.
+    /// MAPPED-ADDRESS, which middleboxes on the path may have rewritten.
     pub plain_mapped: Option<SocketAddr>,
-    /// Where the answer came from.
+    /// The source address of the answer.
     pub source: SocketAddr,
-    /// RESPONSE-ORIGIN: where the server says that it sent from (RFC 5780 §7.3); SOURCE-ADDRESS of
-    /// an old one (RFC 3489 §11.2.5).
+    /// RESPONSE-ORIGIN: the address that the server claims to have sent from (RFC 5780 §7.3);
+    /// SOURCE-ADDRESS of an old server (RFC 3489 §11.2.5).
     pub origin: Option<SocketAddr>,
     /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4); CHANGED-ADDRESS of an
-    /// old one (RFC 3489 §11.2.3).
+    /// old server (RFC 3489 §11.2.3).
     pub other: Option<SocketAddr>,
     /// SOFTWARE, without control characters.
     pub software: Option<String>,
-    /// The time from request to answer; `None` if the request was repeated.
+    /// The time from request to answer; `None` if the request was sent more than once.
     pub round_trip: Option<Duration>,
-    /// How often the request was sent.
+    /// The number of times that the request was sent.
     pub sent: u32,
 }
 
-/// A server with one socket for both families, or behind a proxy with one, may tell an IPv4 client
-/// its address in IPv4-mapped form (H54).
+/// Turns an IPv4-mapped address into IPv4: a server with one socket for both families, or behind a
+/// proxy with one, may report it so to an IPv4 client (H54).
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 impl Binding {
-    /// Reads a success response; `None` without a mapped address (RFC 8489 §6.3.1 has every one
-    /// carry XOR-MAPPED-ADDRESS; a server of RFC 3489's time has MAPPED-ADDRESS only).
+    /// Reads a success response; `None` without a mapped address (RFC 8489 §6.3.1 requires
+    /// XOR-MAPPED-ADDRESS; a server from RFC 3489's time has only MAPPED-ADDRESS).
     pub(crate) fn read(
         message: &Message<'_>,
         source: SocketAddr,
@@ -90,14 +92,14 @@ impl Binding {
     }
 }
 
-/// A Binding request with its name.
+/// A Binding request with its id.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BindingAsk {
+pub(crate) struct NamedRequest {
     pub(crate) id: BindingId,
     pub(crate) request: BindingRequest,
 }
 
-impl Ask for BindingAsk {
+impl Request for NamedRequest {
     fn method(&self) -> Method {
         Method::BINDING
     }

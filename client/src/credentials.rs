@@ -1,10 +1,12 @@
+//! The user's credentials, and how requests are authenticated with them.
+
 use std::fmt;
 
 use causeway_auth::{Algorithm, Key, opaque_string, userhash};
 use causeway_wire::IntegrityKey;
 use zeroize::Zeroizing;
 
-/// A long-term credential (RFC 8489 §9.2). The password is wiped when dropped and never printed.
+/// A long-term credential (RFC 8489 §9.2). The password is wiped on drop and never printed.
 #[derive(Clone)]
 pub struct Credentials {
     username: String,
@@ -12,11 +14,12 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A user name and its password, both put into the form of OpaqueString (RFC 8265 §4.2).
+    /// Creates it from a user name and a password, both converted to the form of OpaqueString (RFC
+    /// 8265 §4.2).
     ///
-    /// What the profile refuses, such as the empty text, is taken as it is.
-    // Deviation: RFC 8489 §14.3: a name that OpaqueString refuses is sent all the same: servers of
-    // old standards may know it, and it is theirs to refuse.
+    /// A text that the profile refuses, such as the empty one, is used unchanged.
+    // Deviation: RFC 8489 §14.3: a name that OpaqueString refuses is sent unchanged, since servers
+    // of old standards may accept it; the server decides.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             username: opaque(username.into()),
@@ -24,7 +27,7 @@ impl Credentials {
         }
     }
 
-    /// The value of USERNAME.
+    /// The user name, as USERNAME carries it.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.username
@@ -53,6 +56,18 @@ fn opaque(text: String) -> String {
         Ok(opaque) => opaque.into_owned(),
         Err(_) => text,
     }
+}
+
+/// How requests are authenticated: the choice that the client made from the server's challenge (RFC
+/// 8489 §9.2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Security {
+    /// The algorithm that derives the key from the password.
+    pub algorithm: Algorithm,
+    /// Whether MESSAGE-INTEGRITY-SHA256 protects the messages, instead of MESSAGE-INTEGRITY.
+    pub sha256_integrity: bool,
+    /// Whether USERHASH names the user, instead of USERNAME.
+    pub userhash: bool,
 }
 
 #[cfg(test)]

@@ -1,30 +1,32 @@
+//! Why requests fail, with the error responses of servers.
+
 use std::net::SocketAddr;
 
 use causeway_wire::ErrorCode;
 use causeway_wire::attribute::AttributeType;
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The server answered with an error.
     #[error("{0}")]
     Refused(Refusal),
-    /// Nobody answered in time.
+    /// No response arrived in time.
     #[error("no answer in time")]
     TimedOut,
-    /// Answers came, but none with a right message integrity (RFC 8489 §9.2.5): a wrong password in
-    /// the server, or a forger.
+    /// Responses arrived, but none with a correct message integrity (RFC 8489 §9.2.5): the server
+    /// has another password, or the responses are forged.
     #[error("the answers were not authentic")]
     IntegrityViolated,
-    /// The answer lacks what it must have, or requires an attribute that is not known (RFC 8489
-    /// §6.3.3, §6.3.4).
+    /// The response lacks a required attribute, or has an unknown comprehension-required one (RFC
+    /// 8489 §6.3.3, §6.3.4).
     #[error("the answer is not understood")]
     Malformed,
-    /// The server demands a security feature that this client does not have, or its challenge was
+    /// The server requires a security feature that this client does not have, or its challenge was
     /// tampered with (RFC 8489 §9.2.5).
     #[error("the server's challenge cannot be met")]
     Challenge,
-    /// The request is longer than a message can be.
+    /// The request would be longer than a message can be.
     #[error("the request is too long")]
     TooLong,
     /// The transport failed: connection reset, or a hard ICMP error (RFC 8489 §6.2.1, §6.2.2).
@@ -32,28 +34,28 @@ pub enum Failure {
     Transport,
 }
 
-/// Where a 300 leads to (RFC 8489 §10).
+/// The server that a 300 redirects to (RFC 8489 §10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alternate {
-    /// ALTERNATE-SERVER: the first one, which is of the family that the request came over.
+    /// ALTERNATE-SERVER: the first one, which has the address family of the request.
     pub server: SocketAddr,
-    /// ALTERNATE-DOMAIN: the name that the certificate of that server must have; the same as
-    /// before without.
+    /// ALTERNATE-DOMAIN: the name that the server's certificate must have; `None` for the same name
+    /// as before.
     pub domain: Option<String>,
 }
 
-/// An error response.
+/// An error response of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// ERROR-CODE's number.
+    /// The code of ERROR-CODE, 300 to 699.
     pub code: ErrorCode,
-    /// ERROR-CODE's phrase as the server wrote it, without control characters, at most 763 bytes.
+    /// The reason phrase of ERROR-CODE as received, without control characters, at most 763 bytes.
     pub reason: String,
-    /// ALTERNATE-SERVER of a 300 whose integrity is right: "receivers MUST validate the
-    /// MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 of this response before redirecting
-    /// themselves to an alternate server" (RFC 8489 §14.8).
+    /// ALTERNATE-SERVER of a 300 whose integrity is correct: "receivers MUST validate the
+    /// MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 of this response before redirecting themselves
+    /// to an alternate server" (RFC 8489 §14.8).
     pub alternate: Option<Alternate>,
-    /// UNKNOWN-ATTRIBUTES of a 420.
+    /// UNKNOWN-ATTRIBUTES of a 420; at most 16 types.
     pub unknown: Vec<AttributeType>,
 }
 

@@ -1,15 +1,18 @@
 //! The STUN and TURN client: no I/O, no clock, no threads.
 //!
-//! [`StunClient`] asks Binding requests of any server; [`TurnClient`] keeps one allocation with its
-//! permissions and channels alive. Both are driven alike: bytes, `now` and timeouts go in, then
-//! transmissions, events and the next deadline come out. Their types state the contract.
+//! [`StunClient`] sends Binding requests to any server; [`TurnClient`] keeps one allocation alive
+//! with its permissions and channels. The calling contract is the same: bytes, the time and
+//! timeouts are inputs; transmissions, events and the next deadline are outputs. Each type
+//! documents it. Time is a `Duration` since a start that the caller chooses.
 //!
 //! | noun | file | source |
 //! |---|---|---|
-//! | transaction, its timing, the round trip | `transaction.rs`, `timing.rs`, `round_trip.rs` | RFC 8489 §6.2 |
-//! | a request until it is settled | `exchange/` | RFC 8489 §6.3, §9.2.3, §9.2.5 |
-//! | challenge: realm, nonce, key | `exchange/challenge.rs`, `exchange/features.rs` | RFC 8489 §9.2, §18.1 |
-//! | how requests are authenticated | `security.rs` | RFC 8489 §9.2.5 |
+//! | transaction, its timing | `transaction.rs`, `timing.rs` | RFC 8489 §6.2.1, §6.2.2 |
+//! | round trips to each server | `round_trip.rs` | RFC 8489 §6.2.1 |
+//! | a request until it ends | `exchange/` | RFC 8489 §6.3, §9.2.3, §9.2.5 |
+//! | challenge: realm, nonce, key | `exchange/challenge.rs` | RFC 8489 §9.2 |
+//! | security features of the nonce | `exchange/features.rs` | RFC 8489 §18.1 |
+//! | how requests are authenticated | `credentials.rs` | RFC 8489 §9.2.5 |
 //! | redirections, not in circles | `redirections.rs` | RFC 8489 §10 |
 //! | Binding | `binding.rs`, `stun_client.rs` | RFC 8489 §12, RFC 5780 §4 |
 //! | allocation, permissions, channels, data | `turn/` | RFC 8656 §7 to §12 |
@@ -19,30 +22,26 @@ mod binding;
 mod credentials;
 mod exchange;
 mod failure;
-mod received;
+mod messages;
 mod redirections;
 mod round_trip;
-mod security;
 mod stream_buffer;
 mod stun_client;
 mod timing;
 mod transaction;
-mod transmit;
 mod turn;
 
 pub use binding::{Binding, BindingId, BindingRequest};
 pub use causeway_auth::Algorithm;
 pub use causeway_wire::Transport;
-pub use credentials::Credentials;
+pub use credentials::{Credentials, Security};
 pub use failure::{Alternate, Failure, Refusal};
-pub use received::{Discard, Received};
+pub use messages::{Discard, Received, Transmit};
 pub use redirections::Redirections;
-pub use security::Security;
 pub use stream_buffer::StreamBuffer;
 pub use stun_client::{BindingEvent, StunClient, StunConfig};
 pub use timing::Timing;
 pub use transaction::{Due, Transaction};
-pub use transmit::Transmit;
 pub use turn::{
     Advice, Allocated, Event, HEADROOM, Loss, Rejected, RelayPort, RequestError, SendError,
     TAILROOM, TurnClient, TurnConfig,

@@ -1,3 +1,5 @@
+//! Memory of the servers that a request was sent to, which prevents redirection loops.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -5,16 +7,17 @@ use std::time::Duration;
 /// the last five minutes, it MUST ignore the redirection and consider the transaction to have
 /// failed" (RFC 8489 §10).
 const REMEMBERED: Duration = Duration::from_secs(300);
-/// So many servers are remembered, which is as many as one request may be sent to.
+/// Maximum number of servers remembered, and so that one request may be sent to.
 const MAX_SERVERS: usize = 16;
 
-/// The servers that a request has been sent to, so that redirections do not lead in circles.
+/// The servers that a request was sent to, so that redirections cannot form a loop.
 #[derive(Clone, Debug, Default)]
 pub struct Redirections(Vec<(SocketAddr, Duration)>);
 
 impl Redirections {
-    /// Notes that the request is sent to a server; `false` if it must not be: it was sent there
-    /// within the last five minutes, or to too many others.
+    /// Records that the request is sent to a server at `now`, the time since a start of the
+    /// caller's. Returns `false` if it must not be sent: it was sent there within the last five
+    /// minutes, or to too many other servers.
     pub fn send_to(&mut self, server: SocketAddr, now: Duration) -> bool {
         self.0.retain(|(_, sent)| now.saturating_sub(*sent) < REMEMBERED);
         if self.0.len() >= MAX_SERVERS || self.0.iter().any(|(before, _)| *before == server) {

@@ -1,10 +1,12 @@
+//! Round trips measured to each server, and the retransmission timeout that follows from them.
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// "The value SHOULD be considered stale and discarded if no transactions have occurred to the same
 /// server in the last 10 minutes" (RFC 8489 §6.2.1).
 const STALE: Duration = Duration::from_secs(600);
-/// So many servers are remembered; the one that was asked longest ago makes room.
+/// Maximum number of servers remembered; the one measured longest ago is evicted first.
 const MAX_SERVERS: usize = 16;
 
 /// The round trips to each server, "based on equality of IP address" (RFC 8489 §6.2.1).
@@ -20,7 +22,7 @@ struct RoundTrip {
 }
 
 impl RoundTrips {
-    /// The RTO to begin with, never below `least` (RFC 8489 §6.2.1, RFC 6298 §2).
+    /// The initial RTO for a request, never below `least` (RFC 8489 §6.2.1, RFC 6298 §2).
     pub(crate) fn rto(&self, server: IpAddr, least: Duration, now: Duration) -> Duration {
         let known = self
             .0
@@ -29,7 +31,7 @@ impl RoundTrips {
         known.map_or(least, |known| (known.smoothed + known.variation * 4).max(least))
     }
 
-    /// Takes a measured round trip in (RFC 6298 §2, rules 2.2 and 2.3).
+    /// Adds a measured round trip (RFC 6298 §2, rules 2.2 and 2.3).
     pub(crate) fn measured(&mut self, server: IpAddr, round_trip: Duration, now: Duration) {
         self.0.retain(|known| now.saturating_sub(known.updated) < STALE);
         if let Some(known) = self.0.iter_mut().find(|known| known.server == server) {

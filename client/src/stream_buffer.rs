@@ -1,13 +1,15 @@
+//! The receive buffer of a stream, which returns whole frames.
+
 use causeway_wire::stream::{self, FramingError, MAX_FRAME_LEN};
 
-/// Room that is always offered to the next read.
+/// Minimum number of bytes offered to the next read.
 const READ: usize = 4096;
 
-/// The bytes of a stream, given out frame by frame.
+/// The received bytes of a stream, returned frame by frame.
 ///
-/// Read into [`space`](Self::space), say how much by [`filled`](Self::filled), then take every
-/// [`next_frame`](Self::next_frame) until it is `None`. It never holds more than one frame of
-/// [`MAX_FRAME_LEN`] and one read.
+/// Read into [`space`](Self::space), report the length with [`filled`](Self::filled), then take
+/// every [`next_frame`](Self::next_frame) until it is `None`. The buffer never holds more than one
+/// frame of [`MAX_FRAME_LEN`] and one read.
 #[derive(Debug, Default)]
 pub struct StreamBuffer {
     bytes: Vec<u8>,
@@ -16,13 +18,14 @@ pub struct StreamBuffer {
 }
 
 impl StreamBuffer {
-    /// An empty buffer.
+    /// Creates an empty buffer.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Where to read into; empty only if frames were left in the buffer until it was full.
+    /// The space to read into; empty only if the caller left frames in the buffer until it was
+    /// full.
     pub fn space(&mut self) -> &mut [u8] {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -34,15 +37,15 @@ impl StreamBuffer {
         &mut self.bytes[self.end..]
     }
 
-    /// So many bytes have been read into [`space`](Self::space).
+    /// Records that `read` bytes were read into [`space`](Self::space).
     pub fn filled(&mut self, read: usize) {
         self.end = (self.end + read).min(self.bytes.len());
     }
 
-    /// The next whole frame, its padding included.
+    /// Returns the next whole frame, including its padding; `None` if there is none yet.
     ///
     /// # Errors
-    /// [`FramingError`]: the connection is of no more use.
+    /// [`FramingError`]: the connection cannot be used any longer.
     pub fn next_frame(&mut self) -> Result<Option<&[u8]>, FramingError> {
         match stream::frame_len(&self.bytes[self.start..self.end])? {
             Some(len) if len <= self.end - self.start => {

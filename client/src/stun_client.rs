@@ -1,3 +1,5 @@
+//! The STUN client: Binding requests from one socket.
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -5,24 +7,23 @@ use std::time::Duration;
 use causeway_wire::{Message, Transport};
 use rand::rngs::StdRng;
 
-use crate::binding::{Binding, BindingAsk, BindingId, BindingRequest};
+use crate::binding::{Binding, BindingId, BindingRequest, NamedRequest};
 use crate::credentials::Credentials;
-use crate::exchange::{Exchange, Manner, Settled};
+use crate::exchange::{Exchange, Finished, Settings};
 use crate::failure::Failure;
-use crate::received::{Discard, Received};
+use crate::messages::{Discard, Received, Transmit};
 use crate::timing::Timing;
-use crate::transmit::Transmit;
 
-/// How a [`StunClient`] asks.
+/// The configuration of a [`StunClient`].
 #[derive(Clone, Debug)]
 pub struct StunConfig {
-    /// How the servers are reached.
+    /// The transport to the servers.
     pub transport: Transport,
-    /// How patiently.
+    /// How long requests are repeated and waited for.
     pub timing: Timing,
-    /// Used when a server challenges.
+    /// The credentials for a server that requires them.
     pub credentials: Option<Credentials>,
-    /// SOFTWARE, if it shall be told.
+    /// The value of SOFTWARE in requests; `None` to leave it out.
     pub software: Option<String>,
     /// Whether requests carry FINGERPRINT.
     pub fingerprint: bool,
@@ -40,41 +41,44 @@ impl Default for StunConfig {
     }
 }
 
-/// How a Binding request ended.
+/// The end of a Binding request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingEvent {
-    /// Which one.
+    /// The id that [`StunClient::bind`] returned.
     pub id: BindingId,
-    /// What came of it.
+    /// The server's answer, or why there is none.
     pub outcome: Result<Binding, Failure>,
 }
 
-/// Asks Binding requests from one socket, of one or several servers.
+/// Sends Binding requests from one socket to one or several servers.
 ///
 /// Inputs: [`bind`](Self::bind), [`handle_input`](Self::handle_input) for every datagram (or frame
-/// of the stream) that came in, [`handle_timeout`](Self::handle_timeout) when the deadline has
-/// passed, [`handle_transport_error`](Self::handle_transport_error). After each input: send all of
-/// [`poll_transmit`](Self::poll_transmit), take all of [`poll_event`](Self::poll_event), then ask
-/// [`poll_timeout`](Self::poll_timeout) anew. `now` never goes back. Each request ends with exactly
-/// one event.
+/// of the stream) received, [`handle_timeout`](Self::handle_timeout) when the deadline has passed,
+/// [`handle_transport_error`](Self::handle_transport_error). After each input: send all of
+/// [`poll_transmit`](Self::poll_transmit), take all of [`poll_event`](Self::poll_event), then read
+/// [`poll_timeout`](Self::poll_timeout) again. Each request ends with exactly one event.
+///
+/// Every `now`, and the deadline, is the time since a start that the caller chooses once for each
+/// client. It never goes back.
 #[derive(Debug)]
 pub struct StunClient {
-    exchange: Exchange<BindingAsk>,
+    exchange: Exchange<NamedRequest>,
     events: VecDeque<BindingEvent>,
     next: u64,
 }
 
 impl StunClient {
-    /// A client without requests. `rng` is to be seeded by the operating system: transaction ids
-    /// must not be guessed (H26).
+    /// A client without requests. The caller seeds `rng` from the operating system, because
+    /// transaction ids must not be predictable (H26).
     #[must_use]
     pub fn new(config: StunConfig, rng: StdRng) -> Self {
         let StunConfig { transport, timing, credentials, software, fingerprint } = config;
-        let manner = Manner { transport, timing, software, fingerprint, credentials };
-        Self { exchange: Exchange::new(manner, rng), events: VecDeque::new(), next: 0 }
+        let settings = Settings { transport, timing, software, fingerprint, credentials };
+        Self { exchange: Exchange::new(settings, rng), events: VecDeque::new(), next: 0 }
     }
 
-    /// Asks `server`. The first transmission is ready at once.
+    /// Sends a Binding request to `server`; the first transmission is ready at once. Returns the id
+    /// that its event will have.
     pub fn bind(
         &mut self,
         now: Duration,
@@ -83,13 +87,13 @@ impl StunClient {
     ) -> BindingId {
         let id = BindingId(self.next);
         self.next += 1;
-        if let Err(failure) = self.exchange.request(now, server, BindingAsk { id, request }) {
+        if let Err(failure) = self.exchange.request(now, server, NamedRequest { id, request }) {
             self.events.push_back(BindingEvent { id, outcome: Err(failure) });
         }
         id
     }
 
-    /// Takes a datagram, or a frame of the stream, that came from `source`.
+    /// Processes a datagram, or a frame of the stream, received from `source`.
     pub fn handle_input<'a>(
         &mut self,
         now: Duration,
@@ -102,49 +106,51 @@ impl StunClient {
         match self.exchange.handle(now, source, message) {
             Err(discard) => Received::Discarded(discard),
             Ok(None) => Received::Consumed,
-            Ok(Some(settled)) => {
-                self.settled(source, settled);
+            Ok(Some(finished)) => {
+                self.finished(source, finished);
                 Received::Consumed
             }
         }
     }
 
-    /// Repeats what is due and gives up what nobody answered.
+    /// Repeats the requests that are due and ends those that timed out.
     pub fn handle_timeout(&mut self, now: Duration) {
-        while let Some((ask, failure)) = self.exchange.handle_timeout(now) {
-            self.events.push_back(BindingEvent { id: ask.id, outcome: Err(failure) });
+        while let Some((request, failure)) = self.exchange.handle_timeout(now) {
+            self.events.push_back(BindingEvent { id: request.id, outcome: Err(failure) });
         }
     }
 
-    /// Ends all requests: the connection failed, or the host is unreachable (RFC 8489 §6.2.1,
-    /// §6.2.2).
+    /// Ends all requests, because the connection failed or the host is unreachable (RFC 8489
+    /// §6.2.1, §6.2.2).
     pub fn handle_transport_error(&mut self) {
-        for ask in self.exchange.abandon() {
-            self.events.push_back(BindingEvent { id: ask.id, outcome: Err(Failure::Transport) });
+        for request in self.exchange.abandon() {
+            self.events
+                .push_back(BindingEvent { id: request.id, outcome: Err(Failure::Transport) });
         }
     }
 
-    /// The next message to be sent.
+    /// Returns the next message to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.exchange.poll_transmit()
     }
 
-    /// The next request that has ended.
+    /// Returns the next request that has ended.
     pub fn poll_event(&mut self) -> Option<BindingEvent> {
         self.events.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while no request is open.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is due; `None` while no request
+    /// is open.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.exchange.poll_timeout()
     }
 
-    fn settled(&mut self, source: SocketAddr, settled: Settled<'_, BindingAsk>) {
-        let Settled { ask, answer, round_trip, sent } = settled;
+    fn finished(&mut self, source: SocketAddr, finished: Finished<'_, NamedRequest>) {
+        let Finished { request, answer, round_trip, sent } = finished;
         let outcome = answer.and_then(|message| {
             Binding::read(&message, source, round_trip, sent).ok_or(Failure::Malformed)
         });
-        self.events.push_back(BindingEvent { id: ask.id, outcome });
+        self.events.push_back(BindingEvent { id: request.id, outcome });
     }
 }

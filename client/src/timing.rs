@@ -1,25 +1,27 @@
+//! The timeouts of requests.
+
 use std::time::Duration;
 
-/// How patiently a request is repeated and waited for. The default is the RFC's.
+/// How long a request is repeated and waited for. The default is the RFC's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// RTO: the first wait before a request is repeated, doubled each time; also the least that a
-    /// measured one may be (RFC 8489 §6.2.1).
+    /// RTO: the wait before the first retransmission, doubled each time; also the minimum of a
+    /// measured RTO (RFC 8489 §6.2.1).
     pub rto: Duration,
-    /// The longest wait before a request is repeated. RFC 8489 §6.2.1 doubles the wait without
-    /// end, which is the default; a program that tests a path has no other traffic to make
-    /// room for, and finds out sooner in even steps.
+    /// The maximum wait before a retransmission. RFC 8489 §6.2.1 doubles the wait without limit,
+    /// which is the default. A program that tests a path has no other traffic to make room for, and
+    /// gets its result sooner in even steps.
     pub longest: Duration,
-    /// Rc: how often a request is sent in all (RFC 8489 §6.2.1).
+    /// Rc: the maximum number of times that a request is sent (RFC 8489 §6.2.1).
     pub requests: u32,
-    /// Rm: how many RTOs are waited for an answer to the last one (RFC 8489 §6.2.1).
+    /// Rm: the wait for an answer to the last transmission, in RTOs (RFC 8489 §6.2.1).
     pub last_wait: u32,
-    /// Ti: how long an answer is waited for over a reliable transport (RFC 8489 §6.2.2).
+    /// Ti: how long to wait for an answer over a reliable transport (RFC 8489 §6.2.2).
     pub reliable: Duration,
 }
 
 impl Timing {
-    /// How long a request over UDP lasts until it is given up: all its waits together.
+    /// How long a request over UDP lasts until it fails: the sum of its waits.
     #[must_use]
     pub fn over_udp(self) -> Duration {
         let doubled =
@@ -30,7 +32,7 @@ impl Timing {
         repeated.fold(self.rto.saturating_mul(self.last_wait), Duration::saturating_add)
     }
 
-    /// The wait before a request is repeated, where the doubling has come to `interval`.
+    /// The wait before a retransmission, when doubling has reached `interval`.
     pub(crate) fn capped(self, interval: Duration) -> Duration {
         interval.min(self.longest.max(self.rto))
     }

@@ -1,15 +1,17 @@
+//! The retransmission timer of one request.
+
 use std::time::Duration;
 
 use causeway_wire::{TransactionId, Transport};
 
 use crate::timing::Timing;
 
-/// The clockwork of one request: when it is sent, when again, when given up (RFC 8489 §6.2.1 over
-/// UDP, §6.2.2 over a stream).
+/// The timer of one request: when to send it, when to repeat it, when it has failed (RFC 8489
+/// §6.2.1 over UDP, §6.2.2 over a stream).
 ///
-/// It is due at once when made: call [`handle_timeout`](Self::handle_timeout) whenever
-/// [`poll_timeout`](Self::poll_timeout) has passed and do what it says. After [`Due::Failed`] it is
-/// over.
+/// It is due at its start: call [`handle_timeout`](Self::handle_timeout) whenever
+/// [`poll_timeout`](Self::poll_timeout) has passed and do what it returns. After [`Due::Failed`]
+/// the transaction is over. Times count from a start that the caller chooses.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     id: TransactionId,
@@ -21,20 +23,20 @@ pub struct Transaction {
     deadline: Duration,
 }
 
-/// What a transaction wants to be done.
+/// The action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Due {
-    /// Nothing before the deadline.
+    /// No action before the deadline.
     Wait,
-    /// Send the request, for the first time or again.
+    /// Send the request, the first time or again.
     Send,
-    /// Nobody answered.
+    /// The request has failed: there was no answer in time.
     Failed,
 }
 
 impl Transaction {
-    /// A transaction whose first request is due at `start`.
+    /// A transaction that sends its request first at `start`.
     #[must_use]
     pub fn new(id: TransactionId, transport: Transport, timing: Timing, start: Duration) -> Self {
         Self {
@@ -48,25 +50,25 @@ impl Transaction {
         }
     }
 
-    /// Its id.
+    /// The transaction id of the request.
     #[must_use]
     pub fn id(&self) -> TransactionId {
         self.id
     }
 
-    /// Its timing.
+    /// The timing that it follows.
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.timing
     }
 
-    /// When it is due.
+    /// The time of the next action.
     #[must_use]
     pub fn poll_timeout(&self) -> Duration {
         self.deadline
     }
 
-    /// What is to be done at `now`.
+    /// The action that is due at `now`.
     pub fn handle_timeout(&mut self, now: Duration) -> Due {
         if now < self.deadline {
             return Due::Wait;
@@ -90,15 +92,14 @@ impl Transaction {
     }
 
     /// The round trip that an answer at `now` shows; `None` if the request was sent more than once,
-    /// since it cannot be told which one was answered ("RTT estimates SHOULD NOT be computed
-    /// from STUN transactions that result in the retransmission of a request", RFC 8489
-    /// §6.2.1).
+    /// because the answer could belong to any transmission ("RTT estimates SHOULD NOT be computed
+    /// from STUN transactions that result in the retransmission of a request", RFC 8489 §6.2.1).
     #[must_use]
     pub fn round_trip(&self, now: Duration) -> Option<Duration> {
         if self.sent == 1 { self.first_sent.map(|sent| now.saturating_sub(sent)) } else { None }
     }
 
-    /// How often the request has been sent.
+    /// The number of times that the request has been sent.
     #[must_use]
     pub fn sent(&self) -> u32 {
         self.sent
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn rfc8489_6_2_1_the_length_over_udp_is_the_one_of_the_schedule() {
         let start = epoch();
-        // In even steps, as a check of a server asks.
+        // In even steps, as the check of a server does.
         let even = |requests, last_wait| {
             let rto = Duration::from_millis(333);
             Timing { rto, longest: rto, requests, last_wait, ..Timing::default() }

@@ -469,7 +469,7 @@ fn rfc8489_9_what_follows_the_integrity_is_ignored() {
     });
     assert!(
         matches!(events(&mut client)[..], [Event::Failed { failure: Failure::Malformed, .. }]),
-        "nobody vouches for the address"
+        "the response is not authenticated"
     );
 }
 

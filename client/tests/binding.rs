@@ -242,8 +242,8 @@ fn rfc8489_6_2_1_seven_requests_get_through_a_network_that_loses_half() {
     for _ in 0..200 {
         client.bind(start, server_address(), BindingRequest::default());
     }
-    // What is under way: when it arrives, and what. Both directions lose a half, repeat a tenth and
-    // take 1 to 900 ms.
+    // Messages under way: the time of arrival and the bytes. Both directions lose a half, repeat a
+    // tenth and take 1 to 900 ms.
     let mut network: Vec<(Duration, Vec<u8>)> = Vec::new();
     let (mut now, mut ended) = (start, Vec::new());
     loop {

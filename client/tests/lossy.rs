@@ -69,7 +69,7 @@ fn survives(seed: u64, loss: f64) {
         TurnConfig::new(server_address(), Transport::Udp, Some(Credentials::new("anna", PASSWORD)));
     let mut client = TurnClient::new(config, StdRng::seed_from_u64(seed + 1));
     let mut server = Forgetful::default();
-    // What is under way: when it arrives, and what; to the server or to the client.
+    // Messages under way: the time of arrival, the direction and the bytes.
     let mut network: Vec<(Duration, bool, Vec<u8>)> = Vec::new();
     let (mut now, end, mut probe) = (start, start + seconds(3 * 3600), start + seconds(120));
     let (mut bound, mut probes) = (false, 0);

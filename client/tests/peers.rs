@@ -247,13 +247,14 @@ fn rfc8656_11_6_icmp_is_told() {
     assert_eq!(events(&mut client), [Event::Unreachable { peer: peer(), icmp }]);
     // "discards the indication" without a peer, and without a permission.
     let stranger = "203.0.113.200:1".parse().unwrap();
-    let nobody = indication(|writer| {
+    let without_peer = indication(|writer| {
         writer.put(&icmp).unwrap();
     });
     let stranger = indication(|writer| {
         writer.put(&XorPeerAddress(stranger)).unwrap().put(&icmp).unwrap();
     });
-    for (bytes, discard) in [(nobody, Discard::Attribute), (stranger, Discard::NoPermission)] {
+    for (bytes, discard) in [(without_peer, Discard::Attribute), (stranger, Discard::NoPermission)]
+    {
         assert_eq!(
             client.handle_input(now, server_address(), &bytes),
             Received::Discarded(discard)

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder that goes with its value.
+/// A folder that is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -20,7 +20,7 @@ impl Folder {
         folder
     }
 
-    /// What a command in it prints.
+    /// Runs a command in the folder and returns its output.
     fn run(&self, program: &str, arguments: &[&str]) -> Vec<u8> {
         let made = Command::new(program)
             .args(arguments)
@@ -42,7 +42,7 @@ impl Drop for Folder {
     }
 }
 
-/// All that the script makes, by name. It runs once for all tests.
+/// All files that the script makes, by name. It runs once for all tests.
 fn made() -> &'static BTreeMap<String, Vec<u8>> {
     static MADE: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -70,7 +70,7 @@ pub(crate) fn files(names: &[&str]) -> Vec<u8> {
     names.iter().flat_map(|name| file(name)).collect()
 }
 
-/// What openssl's own command makes of a file: for the cures that are told.
+/// The output of openssl's own command for a file, to test the cures.
 pub(crate) fn openssl(arguments: &str) -> Vec<u8> {
     let (folder, arguments) = (Folder::new(), arguments.split(' ').collect::<Vec<_>>());
     for name in arguments.iter().filter(|argument| made().contains_key(**argument)) {

@@ -1,3 +1,5 @@
+//! The server's challenge (401 or 438) and the key that answers it.
+
 use causeway_auth::Algorithm;
 use causeway_wire::attribute::{
     AttributeType, Nonce, PasswordAlgorithm, PasswordAlgorithmEntry, PasswordAlgorithms, Realm,
@@ -6,24 +8,23 @@ use causeway_wire::attribute::{
 use causeway_wire::{EncodeError, IntegrityKey, Message, MessageWriter};
 
 use super::features::Features;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Security};
 use crate::failure::Failure;
-use crate::security::Security;
 
-/// MESSAGE-INTEGRITY-SHA256 is never truncated by a server of TURN or STUN; what is shorter is as
-/// good as none.
+/// Length of MESSAGE-INTEGRITY-SHA256, in bytes. No STUN or TURN server truncates it, so a shorter
+/// one counts as missing.
 const WHOLE_SHA256: usize = 32;
 
-/// What the server asked for in a 401 or 438, and the key that answers it.
+/// The server's challenge in a 401 or 438, with the key that answers it.
 #[derive(Debug)]
 pub(crate) struct Challenge {
     realm: String,
     nonce: String,
     key: IntegrityKey,
-    /// PASSWORD-ALGORITHMS as the server sent them, and the one that was chosen; their presence
-    /// demands MESSAGE-INTEGRITY-SHA256.
+    /// PASSWORD-ALGORITHMS as received, and the algorithm that was chosen; with them,
+    /// MESSAGE-INTEGRITY-SHA256 is required.
     algorithms: Option<(Box<[u8]>, Algorithm)>,
-    /// USERHASH, where the server wants no USERNAME.
+    /// The value of USERHASH, if the server wants it instead of USERNAME.
     userhash: Option<[u8; 32]>,
 }
 
@@ -43,9 +44,9 @@ impl Challenge {
         let features = Features::of(nonce);
         let offered =
             message.attribute::<PasswordAlgorithms<'_>>().map_err(|_| Failure::Challenge)?;
-        // Who took the attribute out may have taken the cookie out too: what the server had before,
-        // it has still ("all the subsequent requests MUST be authenticated using
-        // MESSAGE-INTEGRITY-SHA256 only").
+        // An attacker who removed the attribute may have removed the cookie too. A feature that the
+        // server had before is still expected ("all the subsequent requests MUST be authenticated
+        // using MESSAGE-INTEGRITY-SHA256 only").
         let expected = features.password_algorithms
             || before.is_some_and(|before| before.algorithms.is_some() && before.realm == realm);
         if expected && offered.is_none() {
@@ -66,14 +67,14 @@ impl Challenge {
         })
     }
 
-    /// Whether an answer to the same question is worth another try: "The client MUST NOT perform
-    /// this retry if it is not changing the USERNAME, USERHASH, REALM, or its associated
-    /// password from the previous attempt" (RFC 8489 §9.2.5).
+    /// Whether the realm differs, so that another attempt makes sense: "The client MUST NOT perform
+    /// this retry if it is not changing the USERNAME, USERHASH, REALM, or its associated password
+    /// from the previous attempt" (RFC 8489 §9.2.5).
     pub(crate) fn differs_in_realm(&self, before: &Self) -> bool {
         self.realm != before.realm
     }
 
-    /// How it makes requests authenticated.
+    /// How requests are authenticated with it.
     pub(crate) fn security(&self) -> Security {
         Security {
             algorithm: self.algorithms.as_ref().map_or(Algorithm::Md5, |(_, chosen)| *chosen),
@@ -82,7 +83,8 @@ impl Challenge {
         }
     }
 
-    /// Appends the attributes of the mechanism and the integrity (RFC 8489 §9.2.3.2, §9.2.5).
+    /// Writes the attributes of the credential mechanism and the integrity (RFC 8489 §9.2.3.2,
+    /// §9.2.5).
     pub(crate) fn write(
         &self,
         credentials: &Credentials,
@@ -109,7 +111,7 @@ impl Challenge {
         Ok(())
     }
 
-    /// Whether an answer was made with the same key, in the way that was asked with.
+    /// Whether a response has a correct integrity of the kind that the request had.
     pub(crate) fn verifies(&self, message: &Message<'_>) -> bool {
         match self.algorithms {
             Some(_) => message.verify_integrity_sha256(&self.key, WHOLE_SHA256),
@@ -118,12 +120,12 @@ impl Challenge {
     }
 }
 
-/// SHA-256 if it is offered, wherever in the list: "if the response contains a PASSWORD-ALGORITHMS
-/// attribute and this attribute contains both MD5 and SHA-256 algorithms, and the client also
-/// supports both the algorithms, the request MUST contain a PASSWORD-ALGORITHM attribute with
-/// the SHA-256 algorithm" (RFC 8656 §6). Neither has parameters (RFC 8489 §18.5.1).
-// Deviation: RFC 8489 §9.2.5: not "the first algorithm supported on the list", for the sake of RFC
-// 8656 §6; for STUN alone it is no worse.
+/// Chooses SHA-256 if it is offered, wherever in the list: "if the response contains a
+/// PASSWORD-ALGORITHMS attribute and this attribute contains both MD5 and SHA-256 algorithms, and
+/// the client also supports both the algorithms, the request MUST contain a PASSWORD-ALGORITHM
+/// attribute with the SHA-256 algorithm" (RFC 8656 §6). Neither has parameters (RFC 8489 §18.5.1).
+// Deviation: RFC 8489 §9.2.5: not "the first algorithm supported on the list", because of RFC 8656
+// §6; for STUN alone it is no worse.
 fn choose(offered: &PasswordAlgorithms<'_>) -> Option<Algorithm> {
     let offers = |wanted: Algorithm| {
         offered
@@ -134,8 +136,8 @@ fn choose(offered: &PasswordAlgorithms<'_>) -> Option<Algorithm> {
     offers(Algorithm::Sha256).or_else(|| offers(Algorithm::Md5))
 }
 
-/// Whether the nonce promises PASSWORD-ALGORITHMS that are not there: somebody took them out (RFC
-/// 8489 §9.2.1).
+/// Whether the nonce announces PASSWORD-ALGORITHMS but the message lacks it: an attacker has
+/// removed it (RFC 8489 §9.2.1).
 pub(crate) fn is_bid_down(message: &Message<'_>) -> bool {
     let nonce = message.attribute::<Nonce<'_>>().ok().flatten();
     nonce.is_some_and(|nonce| Features::of(nonce.0).password_algorithms)

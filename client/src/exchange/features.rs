@@ -1,10 +1,15 @@
-/// "obMatJos2", in front of the base64 of the 24 security-feature bits (RFC 8489 §9.2).
+//! The security features that a server announces at the start of its nonce.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+/// The nonce cookie, which precedes the base64 of the 24 security-feature bits (RFC 8489 §9.2).
 const COOKIE: &str = "obMatJos2";
 
-/// The security features that a nonce tells of.
-// Deviation: RFC 8489 §18.1: a feature is taken to be set if its bit is, counted from the left or
-// from the right: erratum 6290 has servers of both readings about, and no feature stands where the
-// other reading of another one does.
+/// The security features that a nonce announces.
+// Deviation: RFC 8489 §18.1: a feature is taken as set if its bit is set, counted from the left or
+// from the right: by erratum 6290 there are servers of both readings, and no feature's bit is that
+// of another feature in the other reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Features {
     pub(super) password_algorithms: bool,
@@ -12,35 +17,23 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Reads the nonce cookie; without one there are none.
+    /// Reads the nonce cookie; a nonce without one announces no features.
     pub(super) fn of(nonce: &str) -> Self {
         let Some(letters) =
             nonce.strip_prefix(COOKIE).and_then(|rest| rest.as_bytes().first_chunk::<4>())
         else {
             return Self::default();
         };
-        let bits = letters
-            .iter()
-            .try_fold(0u32, |bits, letter| Some(bits << 6 | sextet(*letter)?))
-            .unwrap_or(0);
+        let mut bits = [0; 4];
+        if STANDARD_NO_PAD.decode_slice(letters, &mut bits[1..]).is_err() {
+            return Self::default();
+        }
+        let bits = u32::from_be_bytes(bits);
         Self {
             password_algorithms: bits & 0x80_0001 != 0,
             username_anonymity: bits & 0x40_0002 != 0,
         }
     }
-}
-
-/// The six bits of a letter of base64.
-fn sextet(letter: u8) -> Option<u32> {
-    let value = match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    };
-    Some(value.into())
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! The client's record of its allocation: relayed addresses, lifetime, refresh.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,13 +9,13 @@ use causeway_wire::attribute::{
     XorRelayedAddress,
 };
 
-use super::ask::AllocateAsk;
 use super::config::RelayPort;
 use super::event::{Allocated, Rejected};
+use super::request::AllocateRequest;
 use crate::binding::canonical;
 
-/// Refreshed so long before the end, if the lifetime is long enough for that; a transaction takes
-/// up to 39.5 s.
+/// How long before its end an allocation is refreshed, if its lifetime is long enough; a
+/// transaction takes up to 39.5 s.
 const MARGIN: Duration = Duration::from_secs(60);
 
 /// The client's "own copy of the allocation data structure" (RFC 8656 §7.3).
@@ -21,7 +23,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 pub(super) struct Allocation {
     pub(super) allocated: Allocated,
     pub(super) expires: Duration,
-    /// When to refresh; `None` while a Refresh is open, or after one that was refused.
+    /// When to refresh; `None` while a Refresh is pending, or after a refusal.
     pub(super) refresh: Option<Duration>,
 }
 
@@ -32,14 +34,14 @@ impl Allocation {
         allocation
     }
 
-    /// It lasts for `lifetime` from now.
+    /// Extends the allocation to `lifetime` from now.
     pub(super) fn extend(&mut self, lifetime: Duration, now: Duration) {
         self.allocated.lifetime = lifetime;
         self.expires = now + lifetime;
         self.refresh = Some(now + lifetime.saturating_sub(MARGIN).max(lifetime * 3 / 4));
     }
 
-    /// Forgets the relayed address of one family; `false` if it was the only one.
+    /// Removes the relayed address of one family; `false` if it is the only one.
     pub(super) fn release(&mut self, family: AddressFamily) -> bool {
         let Allocated { relayed, additional, .. } = &mut self.allocated;
         match *additional {
@@ -59,10 +61,13 @@ impl Allocation {
     }
 }
 
-/// Reads an Allocate success response; `None` if it lacks one of the three that belong to it (RFC
-/// 8656 §7.2), or has relayed addresses that were not asked for: "then the client MUST delete the
-/// allocation" (RFC 8656 §7.3).
-pub(super) fn read_allocated(message: &Message<'_>, ask: &AllocateAsk) -> Option<Allocated> {
+/// Reads an Allocate success response. Returns `None` if it lacks one of the three attributes that
+/// it must have (RFC 8656 §7.2), or has relayed addresses that were not requested: "then the client
+/// MUST delete the allocation" (RFC 8656 §7.3).
+pub(super) fn read_allocated(
+    message: &Message<'_>,
+    request: &AllocateRequest,
+) -> Option<Allocated> {
     let mut relayed: Vec<SocketAddr> = message
         .all::<XorRelayedAddress>()
         .map(|relayed| relayed.ok().map(|relayed| relayed.0))
@@ -70,8 +75,8 @@ pub(super) fn read_allocated(message: &Message<'_>, ask: &AllocateAsk) -> Option
     relayed.sort_by_key(SocketAddr::is_ipv6);
     let families: Vec<AddressFamily> =
         relayed.iter().map(|relayed| AddressFamily::of(&relayed.ip())).collect();
-    let expected = match (ask.both_families, ask.port, ask.family) {
-        // A server that does not know ADDITIONAL-ADDRESS-FAMILY gives what it gives without.
+    let expected = match (request.both_families, request.port, request.family) {
+        // A server that does not know ADDITIONAL-ADDRESS-FAMILY answers as if it were absent.
         (true, ..) => matches!(families[..], [_] | [AddressFamily::Ipv4, AddressFamily::Ipv6]),
         (false, RelayPort::Reserved(_), _) => families.len() == 1,
         (false, _, family) => families == [family.unwrap_or(AddressFamily::Ipv4)],
@@ -88,7 +93,7 @@ pub(super) fn read_allocated(message: &Message<'_>, ask: &AllocateAsk) -> Option
     })
 }
 
-/// LIFETIME; at most 136 years, as 32 bits of seconds are.
+/// Reads LIFETIME: 32 bits of seconds, at most 136 years.
 pub(super) fn read_lifetime(message: &Message<'_>) -> Option<Duration> {
     message.attribute::<Lifetime>().ok()?.map(|lifetime| Duration::from_secs(lifetime.0.into()))
 }

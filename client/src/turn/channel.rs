@@ -1,3 +1,5 @@
+//! The channels of an allocation: numbers, bindings, refreshes and the quarantine of numbers.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -5,9 +7,10 @@ use std::time::Duration;
 use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ChannelNumber, ChannelRange};
 
-/// How long a binding lasts (RFC 8656 §12).
+/// How long a binding lasts after its confirmation (RFC 8656 §12).
 const LIFETIME: Duration = Duration::from_secs(600);
-/// Refreshed after so long: early enough for a transaction of 39.5 s.
+/// How long after its confirmation a binding is refreshed: early enough for a transaction of 39.5
+/// s.
 const REFRESH: Duration = Duration::from_secs(540);
 /// "The client MUST wait 5 minutes after the channel binding expires before attempting to bind the
 /// channel number to a different transport address or the transport address to a different channel
@@ -26,19 +29,23 @@ pub(super) struct Channels {
 #[derive(Debug)]
 struct Channel {
     peer: SocketAddr,
-    /// A ChannelBind is open.
+    /// Whether a ChannelBind request is pending.
     open: bool,
-    /// Until when the server's confirmation holds; `None` without one.
+    /// When the confirmed binding expires; `None` if the server has not confirmed it.
     expires: Option<Duration>,
-    /// Until when the server may hold the binding, confirmed or not.
+    /// Until when the server may have the binding, confirmed or not.
     perhaps: Duration,
     refresh: Option<Duration>,
 }
 
 impl Channels {
-    /// The number for a peer, for which a request is sent now; `None` if all 4096 are taken. The
-    /// flag says whether one is open already.
-    pub(super) fn ask(&mut self, peer: SocketAddr, now: Duration) -> Option<(ChannelNumber, bool)> {
+    /// Records that a request for a peer's channel is sent. Returns the number and whether a
+    /// request is pending already; `None` if all 4096 numbers are taken.
+    pub(super) fn request(
+        &mut self,
+        peer: SocketAddr,
+        now: Duration,
+    ) -> Option<(ChannelNumber, bool)> {
         let number = match self.by_peer.get(&peer) {
             Some(number) => *number,
             None => self.unused()?,
@@ -55,7 +62,7 @@ impl Channels {
         Some((number, std::mem::replace(&mut channel.open, true)))
     }
 
-    /// The server confirmed it; whether that is news.
+    /// Records that the server confirmed it; returns whether it was not confirmed before.
     pub(super) fn bound(&mut self, number: ChannelNumber, now: Duration) -> bool {
         let Some(channel) = self.by_number.get_mut(&number) else { return false };
         let news = channel.expires.is_none();
@@ -66,8 +73,8 @@ impl Channels {
         news
     }
 
-    /// A request came to nothing, though the server may have carried it out and the answer been
-    /// lost. One that is bound is tried `again`.
+    /// Records that a request failed; the server may still have carried it out, and the answer been
+    /// lost. A confirmed binding is requested `again`.
     pub(super) fn failed(&mut self, number: ChannelNumber, now: Duration, again: Option<Duration>) {
         if let Some(channel) = self.by_number.get_mut(&number) {
             channel.open = false;
@@ -84,29 +91,30 @@ impl Channels {
         }
     }
 
-    /// Forgets the channels to peers of a family, quarantine and all: the allocation that they were
-    /// of is gone.
+    /// Removes the channels to all peers of a family, with their quarantine: the allocation that
+    /// they belonged to is gone.
     pub(super) fn release_family(&mut self, family: AddressFamily) {
         self.by_number.retain(|_, channel| AddressFamily::of(&channel.peer.ip()) != family);
         self.by_peer.retain(|peer, _| AddressFamily::of(&peer.ip()) != family);
     }
 
-    /// The channel that data to the peer goes over.
+    /// The channel that carries data to the peer, if there is one.
     pub(super) fn to(&self, peer: SocketAddr, now: Duration) -> Option<ChannelNumber> {
         let number = *self.by_peer.get(&peer)?;
         let expires = self.by_number.get(&number)?.expires?;
         (now < expires).then_some(number)
     }
 
-    /// The peer that data on a channel comes from, and whether the request is open: "the client
-    /// SHOULD be prepared to receive ChannelData messages on the channel from the
-    /// server as soon as it has sent the ChannelBind request" (RFC 8656 §12).
+    /// The peer that data on a channel comes from, and whether the request is still pending: "the
+    /// client SHOULD be prepared to receive ChannelData messages on the channel from the server as
+    /// soon as it has sent the ChannelBind request" (RFC 8656 §12).
     pub(super) fn from(&self, number: ChannelNumber, now: Duration) -> Option<(SocketAddr, bool)> {
         let channel = self.by_number.get(&number)?;
         (channel.open || now < channel.perhaps).then_some((channel.peer, channel.open))
     }
 
-    /// Returns one whose binding is over, once, and forgets those whose quarantine is.
+    /// Returns a peer whose binding has expired, once, and removes channels whose quarantine is
+    /// over.
     pub(super) fn poll_expired(&mut self, now: Duration) -> Option<SocketAddr> {
         self.by_number.retain(|_, channel| {
             let keep = channel.open || now < channel.perhaps + QUARANTINE;
@@ -122,7 +130,7 @@ impl Channels {
         Some(channel.peer)
     }
 
-    /// The peer of one that is to be refreshed.
+    /// The peer of a channel whose refresh is due.
     pub(super) fn poll_due(&self, now: Duration) -> Option<SocketAddr> {
         self.by_number
             .values()

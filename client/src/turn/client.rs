@@ -1,3 +1,5 @@
+//! The TURN client: its public interface, its state and its timers.
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -6,53 +8,54 @@ use causeway_wire::attribute::AddressFamily;
 use rand::rngs::StdRng;
 
 use super::allocation::Allocation;
-use super::ask::{AllocateAsk, TurnAsk};
 use super::channel::Channels;
 use super::config::TurnConfig;
 use super::event::{Advice, Allocated, Event, Loss};
 use super::permission::Permissions;
-use crate::exchange::{Ask, Exchange, Manner};
+use super::request::{AllocateRequest, TurnRequest};
+use crate::credentials::Security;
+use crate::exchange::{Exchange, Request, Settings};
 use crate::failure::Failure;
-use crate::security::Security;
-use crate::transmit::Transmit;
+use crate::messages::Transmit;
 
 /// One allocation at one TURN server, from Allocate to its deletion, kept alive with its
 /// permissions and channels (RFC 8656).
 ///
 /// **Inputs:** [`allocate`](Self::allocate) first; then [`permit`](Self::permit),
 /// [`bind`](Self::bind), [`release`](Self::release), [`close`](Self::close);
-/// [`handle_input`](Self::handle_input) for every datagram that came in, or over a stream for every
-/// frame that [`StreamBuffer`](crate::StreamBuffer) gave out;
-/// [`handle_timeout`](Self::handle_timeout) when the deadline has passed;
-/// [`handle_transport_error`](Self::handle_transport_error) when the socket fails. Data to peers is
-/// [`wrap`](Self::wrap)ped in the caller's buffer and sent by the caller.
+/// [`handle_input`](Self::handle_input) for every datagram received, or over a stream for every
+/// frame from [`StreamBuffer`](crate::StreamBuffer); [`handle_timeout`](Self::handle_timeout) when
+/// the deadline has passed; [`handle_transport_error`](Self::handle_transport_error) when the
+/// socket fails. The caller [`wrap`](Self::wrap)s data to peers in its own buffer and sends them.
 ///
 /// **After each input:** send all of [`poll_transmit`](Self::poll_transmit) to the server, take all
-/// of [`poll_event`](Self::poll_event), then ask [`poll_timeout`](Self::poll_timeout) anew. `now`
-/// never goes back.
+/// of [`poll_event`](Self::poll_event), then read [`poll_timeout`](Self::poll_timeout) again.
 ///
-/// A client is good for one 5-tuple. After [`Event::Lost`], or a failure that asks for another
-/// local address or server, make another.
+/// **Time:** every `now`, and the deadline, is the time since a start that the caller chooses once
+/// for each client. It never goes back.
+///
+/// A client serves one 5-tuple. After [`Event::Lost`], or a failure whose advice is another local
+/// address or server, create another client.
 #[derive(Debug)]
 pub struct TurnClient {
     pub(super) config: TurnConfig,
-    pub(super) exchange: Exchange<TurnAsk>,
+    pub(super) exchange: Exchange<TurnRequest>,
     pub(super) state: State,
     pub(super) permissions: Permissions,
     pub(super) channels: Channels,
     pub(super) events: VecDeque<Event>,
 }
 
-/// Where the client stands.
+/// The state of the client's allocation.
 #[derive(Debug)]
 pub(super) enum State {
-    /// No allocation, none asked for.
+    /// No allocation and no request for one.
     Idle,
-    /// Allocate is open; whether the client was closed meanwhile.
+    /// Allocate is pending; `closing` if the client was closed meanwhile.
     Allocating { closing: bool },
-    /// There is one.
+    /// The allocation exists.
     Allocated(Allocation),
-    /// The Refresh that deletes it is open; whether [`Event::Closed`] shall follow.
+    /// The Refresh that deletes it is pending; `announced` if [`Event::Closed`] follows.
     Deleting { announced: bool },
 }
 
@@ -68,20 +71,20 @@ pub enum RequestError {
     /// There is no relayed address of the peer's family (RFC 8656 §10.1, §12.1).
     #[error("there is no relayed address of that family")]
     Family,
-    /// The configuration asks for what may not be asked for together (RFC 8656 §7.1).
-    #[error("what is asked for may not be asked for together")]
+    /// The configuration combines options that RFC 8656 §7.1 does not allow together.
+    #[error("the configuration combines options that exclude each other")]
     Contradiction,
-    /// All channels are bound, or not yet free again (RFC 8656 §12).
+    /// All channel numbers are bound, or not yet free again (RFC 8656 §12).
     #[error("no channel number is free")]
     NoChannel,
 }
 
 impl TurnClient {
-    /// A client that has not sent anything. `rng` is to be seeded by the operating system:
-    /// transaction ids must not be guessed (H26).
+    /// A client that has not sent anything. The caller seeds `rng` from the operating system,
+    /// because transaction ids must not be predictable (H26).
     #[must_use]
     pub fn new(config: TurnConfig, rng: StdRng) -> Self {
-        let manner = Manner {
+        let settings = Settings {
             transport: config.transport,
             timing: config.timing,
             software: config.software.clone(),
@@ -90,7 +93,7 @@ impl TurnClient {
         };
         Self {
             config,
-            exchange: Exchange::new(manner, rng),
+            exchange: Exchange::new(settings, rng),
             state: State::Idle,
             permissions: Permissions::default(),
             channels: Channels::default(),
@@ -98,11 +101,11 @@ impl TurnClient {
         }
     }
 
-    /// Asks for the allocation: [`Event::Allocated`] or [`Event::Failed`] follows (RFC 8656 §7.1).
+    /// Requests the allocation; [`Event::Allocated`] or [`Event::Failed`] follows (RFC 8656 §7.1).
     ///
     /// # Errors
-    /// [`RequestError::Allocated`] if there is one, or was asked for;
-    /// [`RequestError::Contradiction`] if the configuration forbids itself.
+    /// [`RequestError::Allocated`] if there is an allocation or a request for one;
+    /// [`RequestError::Contradiction`] if the configuration contradicts itself.
     pub fn allocate(&mut self, now: Duration) -> Result<(), RequestError> {
         if !matches!(self.state, State::Idle) {
             return Err(RequestError::Allocated);
@@ -112,40 +115,47 @@ impl TurnClient {
         }
         self.state = State::Allocating { closing: false };
         let TurnConfig { family, both_families, port, dont_fragment, .. } = self.config;
-        let ask =
-            AllocateAsk { lifetime: self.lifetime(), family, both_families, port, dont_fragment };
-        self.request(now, TurnAsk::Allocate(ask));
+        let request = AllocateRequest {
+            lifetime: self.lifetime(),
+            family,
+            both_families,
+            port,
+            dont_fragment,
+        };
+        self.request(now, TurnRequest::Allocate(request));
         Ok(())
     }
 
-    /// Lets a peer in, from any of its ports, until the client is closed (RFC 8656 §10.1).
+    /// Requests a permission for a peer, for all of its ports, and keeps it until the client is
+    /// closed (RFC 8656 §10.1).
     ///
     /// # Errors
     /// [`RequestError`] without an allocation, or for a peer of another family.
     pub fn permit(&mut self, now: Duration, peer: IpAddr) -> Result<(), RequestError> {
         self.check_family(peer)?;
-        if self.permissions.ask(peer) {
-            self.request(now, TurnAsk::CreatePermission { peer });
+        if self.permissions.request(peer) {
+            self.request(now, TurnRequest::CreatePermission { peer });
         }
         Ok(())
     }
 
-    /// Binds a channel to a peer and lets it in, until [`release`](Self::release) or the end (RFC
-    /// 8656 §12.1).
+    /// Binds a channel to a peer, which includes a permission, and keeps it until
+    /// [`release`](Self::release) or the end of the allocation (RFC 8656 §12.1).
     ///
     /// # Errors
     /// [`RequestError`] without an allocation, for a peer of another family, or without a free
     /// channel.
     pub fn bind(&mut self, now: Duration, peer: SocketAddr) -> Result<(), RequestError> {
         self.check_family(peer.ip())?;
-        let (number, open) = self.channels.ask(peer, now).ok_or(RequestError::NoChannel)?;
+        let (number, open) = self.channels.request(peer, now).ok_or(RequestError::NoChannel)?;
         if !open {
-            self.request(now, TurnAsk::ChannelBind { number, peer });
+            self.request(now, TurnRequest::ChannelBind { number, peer });
         }
         Ok(())
     }
 
-    /// Lets the channel of a peer run out; data goes in Send indications then.
+    /// Stops refreshing a peer's channel. Once the channel has expired, data goes in Send
+    /// indications.
     pub fn release(&mut self, peer: SocketAddr) {
         self.channels.release(peer);
     }
@@ -166,28 +176,28 @@ impl TurnClient {
         if allocated.additional.is_none() {
             return Err(RequestError::Family);
         }
-        self.request(now, TurnAsk::Refresh { lifetime: Some(0), family: Some(family) });
+        self.request(now, TurnRequest::Refresh { lifetime: Some(0), family: Some(family) });
         Ok(())
     }
 
-    /// Deletes the allocation: [`Event::Closed`] follows when the server has confirmed it, or
+    /// Deletes the allocation. [`Event::Closed`] follows when the server has confirmed it, or
     /// cannot (RFC 8656 §8.1).
     pub fn close(&mut self, now: Duration) {
         match self.state {
             State::Deleting { .. } => self.state = State::Deleting { announced: true },
             State::Idle => self.events.push_back(Event::Closed),
-            // What the server may be about to allocate is to be deleted too, and cannot before it
-            // has answered.
+            // An allocation that the server may be about to make has to be deleted too, which is
+            // possible only after its answer.
             State::Allocating { .. } => self.state = State::Allocating { closing: true },
             State::Allocated(_) => {
                 self.forget();
                 self.state = State::Deleting { announced: true };
-                self.request(now, TurnAsk::DELETE);
+                self.request(now, TurnRequest::DELETE);
             }
         }
     }
 
-    /// What the server allocated, while it lasts.
+    /// The allocation, while it lasts.
     #[must_use]
     pub fn allocated(&self) -> Option<Allocated> {
         match &self.state {
@@ -196,16 +206,16 @@ impl TurnClient {
         }
     }
 
-    /// How requests are authenticated; `None` while the server has not asked for it.
+    /// How requests are authenticated; `None` until the server requires it.
     #[must_use]
     pub fn security(&self) -> Option<Security> {
         self.exchange.security()
     }
 
-    /// Repeats requests, refreshes what is due, gives up what is over.
+    /// Repeats pending requests, refreshes what is due and drops what has expired.
     pub fn handle_timeout(&mut self, now: Duration) {
-        while let Some((ask, failure)) = self.exchange.handle_timeout(now) {
-            self.failed(now, &ask, failure);
+        while let Some((request, failure)) = self.exchange.handle_timeout(now) {
+            self.failed(now, &request, failure);
         }
         let State::Allocated(allocation) = &mut self.state else { return };
         if allocation.expires <= now {
@@ -213,7 +223,7 @@ impl TurnClient {
         }
         if allocation.refresh.is_some_and(|at| at <= now) {
             allocation.refresh = None;
-            self.request(now, TurnAsk::Refresh { lifetime: self.lifetime(), family: None });
+            self.request(now, TurnRequest::Refresh { lifetime: self.lifetime(), family: None });
         }
         while let Some(peer) = self.permissions.poll_expired(now) {
             self.events.push_back(Event::PermissionExpired { peer });
@@ -222,42 +232,44 @@ impl TurnClient {
             self.events.push_back(Event::ChannelExpired { peer });
         }
         while let Some(peer) = self.permissions.poll_due(now) {
-            if self.permissions.ask(peer) {
-                self.request(now, TurnAsk::CreatePermission { peer });
+            if self.permissions.request(peer) {
+                self.request(now, TurnRequest::CreatePermission { peer });
             }
         }
-        while let Some((peer, (number, open))) =
-            self.channels.poll_due(now).and_then(|peer| Some((peer, self.channels.ask(peer, now)?)))
+        while let Some((peer, (number, open))) = self
+            .channels
+            .poll_due(now)
+            .and_then(|peer| Some((peer, self.channels.request(peer, now)?)))
         {
             if !open {
-                self.request(now, TurnAsk::ChannelBind { number, peer });
+                self.request(now, TurnRequest::ChannelBind { number, peer });
             }
         }
     }
 
-    /// The socket failed: the connection was reset, or a hard ICMP error says that the server is
-    /// not there (RFC 8489 §6.2.1, §6.2.2). Over UDP an allocation outlives that; over a stream
-    /// it is gone.
+    /// Reports that the socket failed: the connection was reset, or a hard ICMP error says that the
+    /// server is not reachable (RFC 8489 §6.2.1, §6.2.2). Over UDP an allocation survives that;
+    /// over a stream it is lost.
     pub fn handle_transport_error(&mut self, now: Duration) {
-        for ask in self.exchange.abandon() {
-            self.failed(now, &ask, Failure::Transport);
+        for request in self.exchange.abandon() {
+            self.failed(now, &request, Failure::Transport);
         }
         if self.config.transport.is_stream() && matches!(self.state, State::Allocated(_)) {
             self.lose(Loss::Transport);
         }
     }
 
-    /// The next message for the server.
+    /// Returns the next message to send to the server.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.exchange.poll_transmit()
     }
 
-    /// The next event.
+    /// Returns the next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is due; `None` for no deadline.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let allocation = match &self.state {
@@ -271,24 +283,24 @@ impl TurnClient {
         allocation.into_iter().chain([self.exchange.poll_timeout()]).flatten().min()
     }
 
-    pub(super) fn request(&mut self, now: Duration, ask: TurnAsk) {
-        if let Err(failure) = self.exchange.request(now, self.config.server, ask) {
-            self.failed(now, &ask, failure);
+    pub(super) fn request(&mut self, now: Duration, request: TurnRequest) {
+        if let Err(failure) = self.exchange.request(now, self.config.server, request) {
+            self.failed(now, &request, failure);
         }
     }
 
-    /// The allocation is gone, and all with it.
+    /// Drops the allocation and everything that belongs to it.
     pub(super) fn lose(&mut self, loss: Loss) {
         self.forget();
         self.state = State::Idle;
         self.events.push_back(Event::Lost(loss));
     }
 
-    pub(super) fn fail(&mut self, ask: &TurnAsk, failure: Failure) {
-        let advice = Advice::on(ask, &failure);
+    pub(super) fn fail(&mut self, request: &TurnRequest, failure: Failure) {
+        let advice = Advice::on(request, &failure);
         self.events.push_back(Event::Failed {
-            method: ask.method(),
-            peer: ask.peer(),
+            method: request.method(),
+            peer: request.peer(),
             failure,
             advice,
         });
@@ -300,7 +312,7 @@ impl TurnClient {
         self.channels = Channels::default();
     }
 
-    /// LIFETIME to ask for.
+    /// The value of LIFETIME in requests, in seconds.
     fn lifetime(&self) -> Option<u32> {
         self.config.lifetime.map(|lifetime| u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX))
     }

@@ -1,3 +1,5 @@
+//! The configuration of a TURN client.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,38 +9,40 @@ use causeway_wire::attribute::AddressFamily;
 use crate::credentials::Credentials;
 use crate::timing::Timing;
 
-/// Where and how a [`TurnClient`](crate::TurnClient) allocates.
+/// The server and the options of the allocation that a [`TurnClient`](crate::TurnClient) requests.
 #[derive(Clone, Debug)]
 pub struct TurnConfig {
-    /// The server.
+    /// The server's transport address.
     pub server: SocketAddr,
-    /// How it is reached.
+    /// The transport to the server.
     pub transport: Transport,
-    /// The long-term credential, which nearly every server demands.
+    /// The long-term credential, which nearly every server requires.
     pub credentials: Option<Credentials>,
-    /// LIFETIME to ask for; the server's default (10 minutes) without (RFC 8656 §7.1). Whole
-    /// seconds.
+    /// The lifetime to request, in whole seconds; `None` for the server's default, 10 minutes (RFC
+    /// 8656 §7.1).
     pub lifetime: Option<Duration>,
-    /// REQUESTED-ADDRESS-FAMILY; the server's default (IPv4) without (RFC 8656 §7.1).
+    /// REQUESTED-ADDRESS-FAMILY; `None` for the server's default, IPv4 (RFC 8656 §7.1).
     pub family: Option<AddressFamily>,
-    /// ADDITIONAL-ADDRESS-FAMILY: a relayed address of each family (RFC 8656 §7.1). Not together
-    /// with [`family`](Self::family).
+    /// ADDITIONAL-ADDRESS-FAMILY: whether to request a relayed address of each family (RFC 8656
+    /// §7.1). Excludes [`family`](Self::family).
     pub both_families: bool,
-    /// EVEN-PORT and RESERVATION-TOKEN: which port the relayed address shall have (RFC 8656 §7.1).
+    /// EVEN-PORT and RESERVATION-TOKEN: the port to request for the relayed address (RFC 8656
+    /// §7.1).
     pub port: RelayPort,
-    /// DONT-FRAGMENT: the allocation is to be had only where
-    /// [`wrap_unfragmented`](crate::TurnClient::wrap_unfragmented) works (RFC 8656 §7.1).
+    /// DONT-FRAGMENT: whether the server must support
+    /// [`wrap_unfragmented`](crate::TurnClient::wrap_unfragmented); otherwise the allocation fails
+    /// (RFC 8656 §7.1).
     pub dont_fragment: bool,
-    /// How patiently requests are repeated.
+    /// How long requests are repeated and waited for.
     pub timing: Timing,
-    /// SOFTWARE, if it shall be told.
+    /// The value of SOFTWARE in requests; `None` to leave it out.
     pub software: Option<String>,
     /// Whether requests carry FINGERPRINT.
     pub fingerprint: bool,
 }
 
 impl TurnConfig {
-    /// The usual: everything else as the server likes it.
+    /// The usual configuration: no lifetime, family or port is requested.
     #[must_use]
     pub fn new(server: SocketAddr, transport: Transport, credentials: Option<Credentials>) -> Self {
         Self {
@@ -56,7 +60,7 @@ impl TurnConfig {
         }
     }
 
-    /// Whether it asks for what no request may: "Clients MUST NOT include REQUESTED-ADDRESS-FAMILY
+    /// Whether the options exclude each other: "Clients MUST NOT include REQUESTED-ADDRESS-FAMILY
     /// and ADDITIONAL-ADDRESS-FAMILY attributes in the same request", nor either with
     /// RESERVATION-TOKEN, nor ADDITIONAL-ADDRESS-FAMILY with EVEN-PORT that reserves (RFC 8656
     /// §7.1).
@@ -71,17 +75,17 @@ impl TurnConfig {
     }
 }
 
-/// Which port a relayed address shall have (RFC 8656 §7.1).
+/// The port to request for a relayed address (RFC 8656 §7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RelayPort {
-    /// Any.
+    /// Any free port.
     #[default]
     Any,
-    /// An even one.
+    /// An even port.
     Even,
-    /// An even one, and the next one reserved: its token is in
+    /// An even port, and the next one reserved; the token is in
     /// [`Allocated::reservation`](crate::Allocated::reservation).
     EvenAndNext,
-    /// The one that was reserved under this token.
+    /// The port that an earlier request reserved under this token.
     Reserved([u8; 8]),
 }

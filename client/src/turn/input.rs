@@ -1,3 +1,5 @@
+//! Input from the server: responses, indications and ChannelData.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,11 +10,11 @@ use causeway_wire::{ChannelData, ChannelRange, Class, Message, Method};
 use super::client::{State, TurnClient};
 use super::event::Event;
 use crate::exchange::is_known;
-use crate::received::{Discard, Received};
+use crate::messages::{Discard, Received};
 
-/// What comes from the server.
+/// Input from the server.
 impl TurnClient {
-    /// Takes a datagram, or a frame of the stream, that came from `source`.
+    /// Processes a datagram, or a frame of the stream, received from `source`.
     pub fn handle_input<'a>(
         &mut self,
         now: Duration,
@@ -44,15 +46,15 @@ impl TurnClient {
         match self.exchange.handle(now, source, message) {
             Err(discard) => return Received::Discarded(discard),
             Ok(None) => {}
-            Ok(Some(settled)) => match settled.answer {
-                Ok(answer) => self.succeeded(now, &settled.ask, &answer),
-                Err(failure) => self.failed(now, &settled.ask, failure),
+            Ok(Some(finished)) => match finished.answer {
+                Ok(answer) => self.succeeded(now, &finished.request, &answer),
+                Err(failure) => self.failed(now, &finished.request, failure),
             },
         }
         Received::Consumed
     }
 
-    /// RFC 8656 §12.6.
+    /// ChannelData from the server (RFC 8656 §12.6).
     fn channel_data<'a>(&self, now: Duration, bytes: &'a [u8]) -> Received<'a> {
         let Ok(ChannelData { channel, data }) = ChannelData::decode(bytes, ChannelRange::Rfc8656)
         else {
@@ -69,7 +71,7 @@ impl TurnClient {
         }
     }
 
-    /// RFC 8656 §11.4 and §11.6.
+    /// Data indications and ICMP notices (RFC 8656 §11.4, §11.6).
     fn indication<'a>(&mut self, now: Duration, message: &Message<'a>) -> Received<'a> {
         if message.method() != Method::DATA || message.is_rfc3489() {
             return Received::Discarded(Discard::Unexpected);

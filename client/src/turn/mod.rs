@@ -1,16 +1,16 @@
-//! One allocation at a TURN server: kept alive with its permissions and channels, data both ways
-//! (RFC 8656).
+//! One allocation at a TURN server: kept alive with its permissions and channels, with data in both
+//! directions (RFC 8656).
 
 mod allocation;
-mod ask;
 mod channel;
 mod client;
 mod config;
 mod event;
 mod input;
 mod permission;
+mod request;
+mod response;
 mod send;
-mod settle;
 
 pub use client::{RequestError, TurnClient};
 pub use config::{RelayPort, TurnConfig};

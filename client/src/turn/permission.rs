@@ -1,3 +1,5 @@
+//! The permissions of an allocation, and when they have to be refreshed.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,31 +8,32 @@ use causeway_wire::attribute::AddressFamily;
 
 /// How long a permission lasts (RFC 8656 §9).
 const LIFETIME: Duration = Duration::from_secs(300);
-/// Refreshed after so long: early enough for a transaction of 39.5 s.
+/// How long after its confirmation a permission is refreshed: early enough for a transaction of
+/// 39.5 s.
 const REFRESH: Duration = Duration::from_secs(240);
 
-/// The permissions that the client believes in, by IP address (RFC 8656 §9).
+/// The permissions that the client has requested, by IP address (RFC 8656 §9).
 #[derive(Debug, Default)]
 pub(super) struct Permissions(BTreeMap<IpAddr, Permission>);
 
 #[derive(Debug, Default)]
 struct Permission {
-    /// `None` until the server has confirmed it.
+    /// When the permission expires; `None` until the server has confirmed it.
     expires: Option<Duration>,
-    /// When to ask again; `None` while a request is open, or after one that was refused.
+    /// When to request it again; `None` while a request is pending, or after a refusal.
     refresh: Option<Duration>,
     open: bool,
 }
 
 impl Permissions {
-    /// Notes that a request is sent; `false` if one is open already.
-    pub(super) fn ask(&mut self, peer: IpAddr) -> bool {
+    /// Records that a request is sent; `false` if one is pending already.
+    pub(super) fn request(&mut self, peer: IpAddr) -> bool {
         let permission = self.0.entry(peer).or_default();
         permission.refresh = None;
         !std::mem::replace(&mut permission.open, true)
     }
 
-    /// The server confirmed it; whether that is news.
+    /// Records that the server confirmed it; returns whether it was not confirmed before.
     pub(super) fn installed(&mut self, peer: IpAddr, now: Duration) -> bool {
         let permission = self.0.entry(peer).or_default();
         let news = permission.expires.is_none();
@@ -39,7 +42,7 @@ impl Permissions {
         news
     }
 
-    /// A request came to nothing; one that exists is tried `again` as long as it lives.
+    /// Records that a request failed; a confirmed permission is requested `again` until it expires.
     pub(super) fn failed(&mut self, peer: IpAddr, again: Option<Duration>) {
         if let Some(permission) = self.0.get_mut(&peer) {
             permission.open = false;
@@ -50,26 +53,27 @@ impl Permissions {
         }
     }
 
-    /// Forgets the peers of a family.
+    /// Removes the permissions of all peers of a family.
     pub(super) fn release(&mut self, family: AddressFamily) {
         self.0.retain(|peer, _| AddressFamily::of(peer) != family);
     }
 
-    /// Whether data may go to the peer.
+    /// Whether data may be sent to the peer.
     pub(super) fn permits(&self, peer: IpAddr, now: Duration) -> bool {
         self.0
             .get(&peer)
             .is_some_and(|permission| permission.expires.is_some_and(|expires| now < expires))
     }
 
-    /// Whether data may come from the peer: also while the server's confirmation is on its way.
+    /// Whether data may come from the peer, which is possible before the server's confirmation
+    /// arrives.
     pub(super) fn expects(&self, peer: IpAddr, now: Duration) -> bool {
         self.0.get(&peer).is_some_and(|permission| {
             permission.expires.map_or(permission.open, |expires| now < expires)
         })
     }
 
-    /// Removes and returns one that is over.
+    /// Removes and returns a permission that has expired.
     pub(super) fn poll_expired(&mut self, now: Duration) -> Option<IpAddr> {
         let over =
             |permission: &Permission| permission.expires.is_some_and(|expires| expires <= now);
@@ -78,7 +82,7 @@ impl Permissions {
         Some(peer)
     }
 
-    /// One that is to be refreshed.
+    /// A permission whose refresh is due.
     pub(super) fn poll_due(&self, now: Duration) -> Option<IpAddr> {
         self.0
             .iter()

@@ -1,3 +1,5 @@
+//! Data to peers: the headers of ChannelData messages and Send indications.
+
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -7,10 +9,10 @@ use causeway_wire::{ChannelData, Class, HEADER_LEN, MessageWriter, Method, padde
 
 use super::client::TurnClient;
 
-/// Bytes to leave free in front of data: a Send indication with DONT-FRAGMENT to an IPv6 peer needs
-/// them all.
+/// Number of bytes to leave free in front of data: a Send indication with DONT-FRAGMENT to an IPv6
+/// peer needs all of them.
 pub const HEADROOM: usize = 52;
-/// Bytes to leave free behind data, for padding.
+/// Number of bytes to leave free behind data, for padding.
 pub const TAILROOM: usize = 3;
 
 /// Why data cannot be sent.
@@ -23,21 +25,21 @@ pub enum SendError {
     /// Fewer than [`HEADROOM`] bytes in front, or [`TAILROOM`] behind.
     #[error("the buffer leaves no room for the header or the padding")]
     NoRoom,
-    /// The allocation was not asked for with DONT-FRAGMENT.
-    #[error("the allocation was not asked for with DONT-FRAGMENT")]
+    /// The configuration did not request DONT-FRAGMENT for the allocation.
+    #[error("the allocation was not requested with DONT-FRAGMENT")]
     MayBeFragmented,
-    /// More than a message can carry.
+    /// The data is longer than a message can carry.
     #[error("more data than a message can carry")]
     TooLong,
 }
 
 impl TurnClient {
-    /// Puts the header in front of `buffer[data]`, and the padding behind, so that `buffer[range]`
-    /// of the answer can be sent to the server: ChannelData if a channel is bound to the peer,
-    /// else a Send indication (RFC 8656 §11.1, §12.5).
+    /// Writes the header in front of `buffer[data]` and the padding behind it. Send
+    /// `buffer[range]`, with the returned range, to the server: ChannelData if a channel is bound
+    /// to the peer, otherwise a Send indication (RFC 8656 §11.1, §12.5).
     ///
     /// # Errors
-    /// [`SendError`]; the data is untouched then.
+    /// [`SendError`]; the data is then unchanged.
     pub fn wrap(
         &mut self,
         now: Duration,
@@ -58,13 +60,13 @@ impl TurnClient {
         self.indicate(now, peer, buffer, data, false)
     }
 
-    /// Like [`wrap`](Self::wrap), for a datagram that is not to be fragmented on its way to the
-    /// peer (RFC 8656 §11.1): always a Send indication, with DONT-FRAGMENT. One that is too
-    /// large for the path may come back as [`Event::Unreachable`](crate::Event::Unreachable).
+    /// Like [`wrap`](Self::wrap), for a datagram that must not be fragmented on its way to the peer
+    /// (RFC 8656 §11.1): always a Send indication, with DONT-FRAGMENT. For one that is too large
+    /// for the path, [`Event::Unreachable`](crate::Event::Unreachable) may follow.
     ///
     /// # Errors
-    /// [`SendError`]; the data is untouched then. [`SendError::MayBeFragmented`] unless the
-    /// allocation was asked for with it.
+    /// [`SendError`]; the data is then unchanged. [`SendError::MayBeFragmented`] unless the
+    /// allocation was requested with DONT-FRAGMENT.
     pub fn wrap_unfragmented(
         &mut self,
         now: Duration,
@@ -72,8 +74,8 @@ impl TurnClient {
         buffer: &mut [u8],
         data: Range<usize>,
     ) -> Result<Range<usize>, SendError> {
-        // A server that does not know the attribute drops the indication: who uses it asks for it
-        // in the Allocate request (RFC 8656 §7.1).
+        // A server that does not know the attribute drops the indication, so the Allocate request
+        // must have asked for it (RFC 8656 §7.1).
         if self.config.dont_fragment {
             self.indicate(now, peer, buffer, data, true)
         } else {
@@ -81,7 +83,7 @@ impl TurnClient {
         }
     }
 
-    /// A Send indication.
+    /// Writes a Send indication around the data.
     fn indicate(
         &mut self,
         now: Duration,
@@ -99,7 +101,7 @@ impl TurnClient {
         put_around(buffer, data, header, padded(len.into()) - usize::from(len))
     }
 
-    /// A Send indication up to its DATA's value, which follows.
+    /// Writes a Send indication up to the value of DATA, which follows.
     fn send_header<'h>(
         &mut self,
         header: &'h mut [u8; HEADROOM],

@@ -87,7 +87,7 @@ pub(crate) fn challenge(request: &[u8], code: ErrorCode, nonce: &str) -> Vec<u8>
     })
 }
 
-/// What a server that likes the request answers.
+/// The success response of a server.
 pub(crate) fn success(request: &[u8]) -> Vec<u8> {
     success_signed(request, |writer| {
         writer.integrity(&key()).unwrap();
@@ -121,7 +121,7 @@ pub(crate) fn success_signed(request: &[u8], sign: impl FnOnce(&mut MessageWrite
     })
 }
 
-/// A server with one nonce that checks credentials and likes everything else.
+/// A server with one nonce that checks credentials and grants everything else.
 pub(crate) fn honest(request: &[u8]) -> Vec<u8> {
     let decoded = Message::decode(request).unwrap();
     assert_eq!(decoded.class(), Class::Request);
@@ -134,7 +134,7 @@ pub(crate) fn honest(request: &[u8]) -> Vec<u8> {
     success(request)
 }
 
-/// All that the client wants to send now.
+/// All messages that the client sends now.
 pub(crate) fn sent(client: &mut TurnClient) -> Vec<Transmit> {
     std::iter::from_fn(|| client.poll_transmit()).collect()
 }

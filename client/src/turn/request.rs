@@ -1,3 +1,5 @@
+//! The four requests of a TURN client and their attributes.
+
 use std::net::{IpAddr, SocketAddr};
 
 use causeway_wire::attribute::{
@@ -7,25 +9,26 @@ use causeway_wire::attribute::{
 use causeway_wire::{ChannelNumber, EncodeError, MessageWriter, Method};
 
 use super::config::RelayPort;
-use crate::exchange::Ask;
+use crate::exchange::Request;
 
 /// The requests of RFC 8656.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TurnAsk {
-    /// RFC 8656 §7.1.
-    Allocate(AllocateAsk),
-    /// RFC 8656 §8.1; a lifetime of zero deletes. Of a dual allocation, one family or both.
+pub(super) enum TurnRequest {
+    /// Allocate (RFC 8656 §7.1).
+    Allocate(AllocateRequest),
+    /// Refresh (RFC 8656 §8.1). A lifetime of zero deletes; `family` limits it to one family of a
+    /// dual allocation.
     Refresh { lifetime: Option<u32>, family: Option<AddressFamily> },
-    /// RFC 8656 §10.1, one peer at a time, so that one that is refused does not refuse the others
-    /// with it.
+    /// `CreatePermission` (RFC 8656 §10.1), for one peer at a time: in a list, one refused peer
+    /// would make the server refuse all.
     CreatePermission { peer: IpAddr },
-    /// RFC 8656 §12.1.
+    /// `ChannelBind` (RFC 8656 §12.1).
     ChannelBind { number: ChannelNumber, peer: SocketAddr },
 }
 
-/// What an Allocate request asks for.
+/// The attributes of an Allocate request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AllocateAsk {
+pub(super) struct AllocateRequest {
     pub(super) lifetime: Option<u32>,
     pub(super) family: Option<AddressFamily>,
     pub(super) both_families: bool,
@@ -33,11 +36,11 @@ pub(super) struct AllocateAsk {
     pub(super) dont_fragment: bool,
 }
 
-impl TurnAsk {
-    /// Deletes the allocation (RFC 8656 §8.1).
+impl TurnRequest {
+    /// The request that deletes the allocation (RFC 8656 §8.1).
     pub(super) const DELETE: Self = Self::Refresh { lifetime: Some(0), family: None };
 
-    /// The peer that it is for.
+    /// The peer that the request is for; of a permission, with port 0.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         match *self {
             Self::Allocate(_) | Self::Refresh { .. } => None,
@@ -47,7 +50,7 @@ impl TurnAsk {
     }
 }
 
-impl Ask for TurnAsk {
+impl Request for TurnRequest {
     fn method(&self) -> Method {
         match self {
             Self::Allocate(_) => Method::ALLOCATE,
@@ -59,7 +62,7 @@ impl Ask for TurnAsk {
 
     fn write(&self, writer: &mut MessageWriter<'_>) -> Result<(), EncodeError> {
         match *self {
-            Self::Allocate(ask) => ask.write(writer),
+            Self::Allocate(request) => request.write(writer),
             Self::Refresh { lifetime, family } => {
                 if let Some(family) = family {
                     writer.put(&RequestedAddressFamily(family))?;
@@ -77,7 +80,7 @@ impl Ask for TurnAsk {
     }
 }
 
-impl AllocateAsk {
+impl AllocateRequest {
     fn write(&self, writer: &mut MessageWriter<'_>) -> Result<(), EncodeError> {
         writer.put(&RequestedTransport::UDP)?;
         if let Some(family) = self.family {

@@ -1,3 +1,5 @@
+//! Evaluation of a response: accept it, try again, or fail, in the order of RFC 8489.
+
 use std::sync::Arc;
 
 use causeway_wire::attribute::{
@@ -6,34 +8,34 @@ use causeway_wire::attribute::{
 use causeway_wire::{Class, ErrorCode, Message};
 
 use super::challenge::is_bid_down;
-use super::{Ask, Challenge, Open};
+use super::{Challenge, Open, Request};
 use crate::credentials::Credentials;
 use crate::failure::{Alternate, Failure, Refusal};
 
-/// What an answer means for the request that it belongs to.
+/// The result of evaluating a response to a request.
 #[derive(Debug)]
-pub(crate) enum Judgement {
-    /// It is the answer.
+pub(crate) enum Evaluation {
+    /// The response is accepted.
     Accept,
-    /// It ends the request.
+    /// The request fails.
     Fail(Failure),
-    /// The server wants credentials, or fresh ones; the error, should that have gone on for too
-    /// long.
+    /// The server requires credentials, or fresh ones; with the error to report after too many
+    /// challenges.
     Challenged(Arc<Challenge>, Refusal),
-    /// The server may do better in a while; the error, should that have gone on for too long.
+    /// The server may succeed later; with the error to report after too many attempts.
     ServerError(Refusal),
-    /// Its integrity is missing or wrong: as if it had never come, though that is remembered.
+    /// The integrity is missing or wrong: the response is ignored, but that is remembered.
     Unauthentic,
-    /// As if it had never come.
+    /// The response is ignored.
     Ignore,
 }
 
-/// Judges an answer in the order of RFC 8489 §9.2.5, then by RFC 8489 §6.3.3 and §6.3.4.
-pub(crate) fn judge<A: Ask>(
+/// Evaluates a response in the order of RFC 8489 §9.2.5, then by RFC 8489 §6.3.3 and §6.3.4.
+pub(crate) fn evaluate<A: Request>(
     open: &Open<A>,
     message: &Message<'_>,
     credentials: Option<&Credentials>,
-) -> Judgement {
+) -> Evaluation {
     let error = match message.class() {
         Class::ErrorResponse => message.attribute::<ErrorCodeAttribute<'_>>().ok().flatten(),
         _ => None,
@@ -43,67 +45,71 @@ pub(crate) fn judge<A: Ask>(
         return challenged(open, message, credentials, code);
     }
     if is_bid_down(message) {
-        return Judgement::Ignore;
+        return Evaluation::Ignore;
     }
     // "If the response is an error response with an error code of 400 (Bad Request) and does not
     // contain either the MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 attribute, then the
     // response MUST be discarded": also before the first challenge, once credentials are used.
     let protected = message.has_integrity() || message.has_integrity_sha256();
     if credentials.is_some() && code == Some(ErrorCode::BAD_REQUEST) && !protected {
-        return Judgement::Unauthentic;
+        return Evaluation::Unauthentic;
     }
     let verified = open.challenge.as_ref().map(|challenge| challenge.verifies(message));
     if verified == Some(false) {
-        return Judgement::Unauthentic;
+        return Evaluation::Unauthentic;
     }
     if !message.unknown_required(is_known).is_empty() {
-        return Judgement::Fail(Failure::Malformed);
+        return Evaluation::Fail(Failure::Malformed);
     }
     match (message.class(), error) {
-        (Class::SuccessResponse, _) => Judgement::Accept,
-        (_, None) => Judgement::Fail(Failure::Malformed),
-        // 508 says what to do: wait at least a minute (RFC 8656 §7.4).
+        (Class::SuccessResponse, _) => Evaluation::Accept,
+        (_, None) => Evaluation::Fail(Failure::Malformed),
+        // 508 has its own rule: wait at least a minute (RFC 8656 §7.4).
         (_, Some(error))
             if (500..600).contains(&error.code.number())
                 && error.code != ErrorCode::INSUFFICIENT_CAPACITY =>
         {
-            Judgement::ServerError(refusal(message, error.code))
+            Evaluation::ServerError(refusal(message, error.code))
         }
         (_, Some(error)) => {
             let alternate =
                 if verified == Some(true) { alternate(message, error.code) } else { None };
-            Judgement::Fail(Failure::Refused(Refusal { alternate, ..refusal(message, error.code) }))
+            Evaluation::Fail(Failure::Refused(Refusal {
+                alternate,
+                ..refusal(message, error.code)
+            }))
         }
     }
 }
 
-/// 401 and 438, which carry no integrity (RFC 8489 §9.2.4).
-fn challenged<A: Ask>(
+/// Evaluates 401 and 438, which carry no integrity (RFC 8489 §9.2.4).
+fn challenged<A: Request>(
     open: &Open<A>,
     message: &Message<'_>,
     credentials: Option<&Credentials>,
     code: ErrorCode,
-) -> Judgement {
+) -> Evaluation {
     let refusal = refusal(message, code);
-    let Some(credentials) = credentials else { return Judgement::Fail(Failure::Refused(refusal)) };
+    let Some(credentials) = credentials else { return Evaluation::Fail(Failure::Refused(refusal)) };
     let before = open.challenge.as_deref();
     match Challenge::read(message, credentials, before) {
-        // Without a realm or a nonce there is nothing to answer with: the error itself is the news.
-        Err(Failure::Malformed) => Judgement::Fail(Failure::Refused(refusal)),
-        Err(failure) => Judgement::Fail(failure),
+        // A challenge without a realm or a nonce cannot be answered, so the error itself is
+        // reported.
+        Err(Failure::Malformed) => Evaluation::Fail(Failure::Refused(refusal)),
+        Err(failure) => Evaluation::Fail(failure),
         Ok(challenge) => match before {
             Some(before)
                 if code == ErrorCode::UNAUTHENTICATED && !challenge.differs_in_realm(before) =>
             {
-                Judgement::Fail(Failure::Refused(refusal))
+                Evaluation::Fail(Failure::Refused(refusal))
             }
-            _ => Judgement::Challenged(Arc::new(challenge), refusal),
+            _ => Evaluation::Challenged(Arc::new(challenge), refusal),
         },
     }
 }
 
-/// RFC 8489 §10. The domain is to be a name of ASCII letters: anything else is as if it were not
-/// there.
+/// Reads the alternate server (RFC 8489 §10). A domain that is not a name of ASCII letters is
+/// ignored.
 fn alternate(message: &Message<'_>, code: ErrorCode) -> Option<Alternate> {
     let server = message
         .all::<AlternateServer>()
@@ -133,8 +139,8 @@ fn refusal(message: &Message<'_>, code: ErrorCode) -> Refusal {
     }
 }
 
-/// What this client understands. "Known-but-unexpected attributes SHOULD be ignored" (RFC 8489
-/// §6.3).
+/// Whether the client knows an attribute: "Known-but-unexpected attributes SHOULD be ignored" (RFC
+/// 8489 §6.3).
 pub(crate) fn is_known(kind: AttributeType) -> bool {
     use AttributeType as T;
     matches!(
