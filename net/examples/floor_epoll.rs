@@ -27,7 +27,7 @@ struct Floor {
     inbox: Batch,
     outbox: Batch,
     received: &'static mut [[u8; SLOT]],
-    /// What the outbox points to.
+    /// The memory that the outbox points to.
     leaving: &'static mut [[u8; SLOT]],
     events: Box<[libc::epoll_event]>,
 }
@@ -137,7 +137,7 @@ impl Floor {
         true
     }
 
-    /// 32 bytes for 20: what a server of Binding requests cannot do without.
+    /// Sends 32 bytes for 20: the minimum work of a server for Binding requests.
     fn answer_bindings(&mut self) {
         let count = self.inbox.receive(self.listener, self.received);
         for slot in (0..count).filter(|&slot| self.inbox.received(slot) == 20) {

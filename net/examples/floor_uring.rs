@@ -1,6 +1,6 @@
 //! The floor of a relay on io_uring: multishot `recvmsg` into provided buffers on the sockets of
-//! the allocations, what leaves from those in one submission for many sockets, `recvmmsg` and
-//! `sendmmsg` on the listener.
+//! the allocations, one submission for the sends of many of them, `recvmmsg` and `sendmmsg` on the
+//! listener.
 
 #[allow(dead_code, reason = "each floor uses its part")]
 mod floor;
@@ -14,10 +14,10 @@ use floor::{ALLOCATIONS, Allocations, Arguments, BATCH, Batch, HEADER, Name, SLO
 use io_uring::types::{BufRingEntry, Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-/// Provided buffers: few, so that they stay in the cache.
+/// Number of provided buffers: few, so that they stay in the cache.
 const BUFFERS: u16 = 512;
 const GROUP: u16 = 0;
-/// What the kernel puts before the data of a multishot `recvmsg`: four lengths, then the sender.
+/// The kernel's header before the data of a multishot `recvmsg`: four lengths, then the sender.
 const BEFORE_DATA: usize = 16 + size_of::<Name>();
 const LISTENER: u64 = u64::MAX;
 const SENT: u64 = 1 << 32;
@@ -41,10 +41,10 @@ struct Floor {
     allocations: Allocations,
     inbox: Batch,
     outbox: Batch,
-    /// What the sends of the ring point to, until it is entered.
+    /// The memory that the sends of the ring point to, until it is entered.
     received: &'static mut [[u8; SLOT]],
     buffers: Buffers,
-    /// How each multishot receive divides its buffers.
+    /// The layout of the buffers of each multishot receive.
     shape: Box<libc::msghdr>,
     completed: Vec<(u64, i32, u32)>,
 }
@@ -110,7 +110,7 @@ impl Floor {
         self.push(&receive)
     }
 
-    /// Enters the kernel once: what was pushed leaves, and something new is there.
+    /// Enters the kernel once: submits what was pushed, and waits for a completion.
     fn turn(&mut self) -> io::Result<()> {
         match self.ring.submit_and_wait(1) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
@@ -233,7 +233,7 @@ impl Buffers {
         &mut self.slots[usize::from(buffer)]
     }
 
-    /// What was taken may be filled again.
+    /// Gives the buffers that were taken back to the kernel.
     fn give_back(&mut self) {
         for buffer in self.taken.drain(..) {
             // SAFETY: the place is inside the array, and the kernel does not read it before the

@@ -1,5 +1,5 @@
-//! What traffic costs the loop's thread in allocations: nothing for a plain datagram or frame,
-//! little for a frame over TLS.
+//! The allocations of the loop's thread for traffic: none for a plain datagram or frame, few for a
+//! frame over TLS.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -21,7 +21,7 @@ use causeway_net::{
 };
 use rustls::version::TLS13;
 
-/// Sends back so many.
+/// Sends back this many datagrams or frames, and stops.
 struct Echo(usize);
 
 impl Echo {
@@ -64,7 +64,8 @@ impl Service for Echo {
 /// content of a record received, and one for a record to be sent.
 const TLS_FRAME: u64 = 2;
 
-/// Allocations of a loop's thread while `client` has so many sent back, one at a time.
+/// Allocations of a loop's thread while `client` has `count` datagrams or frames sent back, one at
+/// a time.
 fn allocations(
     backend: Backend,
     count: usize,
@@ -102,7 +103,7 @@ fn send_datagrams(to: SocketAddr, count: usize) {
     }
 }
 
-/// Ten at a time, which the kernel hands over in one message.
+/// Sends ten at a time, which the kernel delivers in one message.
 fn send_bursts(to: SocketAddr, count: usize) {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let len = 200i32;
@@ -141,7 +142,7 @@ fn send_frames(to: SocketAddr, count: usize) {
     }
 }
 
-/// That two thousand cost no more than twenty, over each backend.
+/// Checks that two thousand cost no more than twenty, over each backend.
 fn check(listen: fn(&mut Io) -> SocketAddr, client: fn(SocketAddr, usize)) {
     for backend in [Backend::Epoll, Backend::IoUring] {
         assert_eq!(
@@ -177,8 +178,8 @@ fn a_plain_frame_costs_no_allocation() {
     check(listen_tcp, send_frames);
 }
 
-/// Allocations of a loop's thread while a client has so many frames sent back over TLS, one at a
-/// time, once its session is there.
+/// Allocations of a loop's thread while a client has `count` frames sent back over an established
+/// session of TLS, one at a time.
 fn tls_allocations(count: usize) -> u64 {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let handshaker = authority.handshaker(HandshakeLimits::default());
@@ -210,6 +211,7 @@ fn tls_allocations(count: usize) -> u64 {
 #[test]
 fn a_frame_over_tls_costs_few_allocations() {
     let (many, few) = (tls_allocations(2_020), tls_allocations(20));
-    let each = (many.saturating_sub(few) + 1_000) / 2_000; // a handshake may come in more parts than another
+    // One handshake may come in more parts than another.
+    let each = (many.saturating_sub(few) + 1_000) / 2_000;
     assert!((1..=TLS_FRAME).contains(&each), "{each} for each frame: {many}, and {few}");
 }

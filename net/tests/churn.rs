@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use causeway_net::{Io, SocketKey, UdpOptions};
-use support::{Event, Manner, Worker, plain_socket};
+use support::{Behavior, Event, Worker, plain_socket};
 
 over_each_backend!(thousands_of_sockets_come_and_go_under_traffic_and_leave_nothing_behind);
 
@@ -29,7 +29,7 @@ fn thousands_of_sockets_come_and_go_under_traffic_and_leave_nothing_behind() {
     const ROUNDS: u64 = 60;
     // The files of this process are counted.
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (worker, ()) = Worker::start(Manner::Tells, |_| ());
+    let (worker, ()) = Worker::start(Behavior::Reports, |_| ());
     let peer = plain_socket("127.0.0.1:0");
     worker.settle();
     let before = open_files();

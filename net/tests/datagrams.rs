@@ -9,7 +9,7 @@ use std::net::{SocketAddr, UdpSocket as StdSocket};
 
 use causeway_net::{DatagramListenerOptions, DontFragment, Route, UdpOptions, UdpSocket, steering};
 use socket2::SockRef;
-use support::{Event, Manner, Worker, listen_udp, plain_socket};
+use support::{Behavior, Event, Worker, listen_udp, plain_socket};
 
 over_each_backend!(
     ten_thousand_datagrams_come_back_whole_with_a_header_in_front,
@@ -29,7 +29,7 @@ over_each_backend!(
 
 fn ten_thousand_datagrams_come_back_whole_with_a_header_in_front() {
     let (worker, (_, server)) =
-        Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
+        Worker::start(Behavior::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
     let client = plain_socket("127.0.0.1:0");
     client.connect(server).unwrap();
     let mut buffer = [0; 2048];
@@ -57,7 +57,7 @@ fn ten_thousand_datagrams_come_back_whole_with_a_header_in_front() {
 
 fn the_empty_and_the_largest_datagram_pass() {
     let (_worker, (_, server)) =
-        Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
+        Worker::start(Behavior::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
     let client = plain_socket("127.0.0.1:0");
     client.connect(server).unwrap();
     let mut buffer = vec![0; 70_000];
@@ -71,7 +71,7 @@ fn the_empty_and_the_largest_datagram_pass() {
 }
 
 fn a_datagram_that_the_kernel_refuses_is_counted_and_stops_nothing() {
-    let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, "127.0.0.1:0"));
+    let (worker, (key, _)) = Worker::start(Behavior::Reports, |io| listen_udp(io, "127.0.0.1:0"));
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
     worker.with_io(move |io| {
@@ -89,9 +89,9 @@ fn a_datagram_that_the_kernel_refuses_is_counted_and_stops_nothing() {
 
 fn the_traffic_class_is_seen_and_set_in_both_families() {
     for any in ["127.0.0.1:0", "[::1]:0"] {
-        let (worker, (_, server)) = Worker::start(Manner::Echoes, |io| listen_udp(io, any));
+        let (worker, (_, server)) = Worker::start(Behavior::Echoes, |io| listen_udp(io, any));
         let options = UdpOptions { reuse_port: false, ..UdpOptions::LISTENER };
-        let observer = Worker::start(Manner::Tells, |io| {
+        let observer = Worker::start(Behavior::Reports, |io| {
             io.bind_udp(any.parse().unwrap(), &options, 3).unwrap()
         });
         let key = observer.1;
@@ -118,7 +118,7 @@ fn the_traffic_class_is_seen_and_set_in_both_families() {
 fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
     for (any, asked) in [("0.0.0.0:0", "127.0.0.2"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")]
     {
-        let (worker, (_, server)) = Worker::start(Manner::Echoes, |io| listen_udp(io, any));
+        let (worker, (_, server)) = Worker::start(Behavior::Echoes, |io| listen_udp(io, any));
         let asked = SocketAddr::new(asked.parse().unwrap(), server.port());
         let client = plain_socket(if asked.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
         client.connect(asked).unwrap(); // takes answers from there only
@@ -130,7 +130,7 @@ fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
 }
 
 fn a_steered_wildcard_listener_answers_from_the_address_that_was_asked_whatever_the_length() {
-    let (_worker, server) = Worker::start(Manner::EchoesQuietly, |io| {
+    let (_worker, server) = Worker::start(Behavior::EchoesQuietly, |io| {
         let group =
             steering::bind_udp_group("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER, 1)
                 .unwrap();
@@ -150,7 +150,7 @@ fn a_steered_wildcard_listener_answers_from_the_address_that_was_asked_whatever_
 }
 
 fn a_released_port_can_be_bound_again_in_the_same_batch_after_its_last_datagram_left() {
-    let (worker, ()) = Worker::start(Manner::Tells, |_| ());
+    let (worker, ()) = Worker::start(Behavior::Reports, |_| ());
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
     let (first, second) = worker.with_io(move |io| {
@@ -180,7 +180,7 @@ fn a_released_port_can_be_bound_again_in_the_same_batch_after_its_last_datagram_
 fn a_relayed_port_has_one_owner() {
     let taken = plain_socket("127.0.0.1:0").local_addr().unwrap();
     let holder = plain_socket(&taken.to_string());
-    let (worker, ()) = Worker::start(Manner::Tells, |_| ());
+    let (worker, ()) = Worker::start(Behavior::Reports, |_| ());
     let bind = move || {
         worker.with_io(move |io| io.bind_udp(taken, &UdpOptions::RELAYED, 0).map_err(|e| e.kind()))
     };
@@ -192,7 +192,7 @@ fn a_relayed_port_has_one_owner() {
 
 fn thousands_of_sockets_each_bring_their_own_datagrams() {
     const SOCKETS: u64 = 2_000;
-    let (worker, addresses) = Worker::start(Manner::Tells, |io| {
+    let (worker, addresses) = Worker::start(Behavior::Reports, |io| {
         (0..SOCKETS)
             .map(|tag| {
                 let key =
@@ -223,7 +223,7 @@ fn datagrams_that_overflow_the_receive_buffer_are_counted() {
     }
     let drops = socket.receive_queue_drops().unwrap();
     assert!((50..100).contains(&drops), "{drops}");
-    let (worker, ()) = Worker::start(Manner::Tells, |io| {
+    let (worker, ()) = Worker::start(Behavior::Reports, |io| {
         io.listen_udp(socket, DatagramListenerOptions::plain(0)).unwrap();
     });
     for _ in 0..100 - drops {
@@ -234,7 +234,7 @@ fn datagrams_that_overflow_the_receive_buffer_are_counted() {
 }
 
 fn more_replies_than_an_outbox_and_an_arena_hold_are_all_accounted_for() {
-    let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, "127.0.0.1:0"));
+    let (worker, (key, _)) = Worker::start(Behavior::Reports, |io| listen_udp(io, "127.0.0.1:0"));
     let sink = plain_socket("127.0.0.1:0");
     let to = sink.local_addr().unwrap();
     worker.with_io(move |io| {
@@ -282,7 +282,7 @@ fn check_options(options: &UdpOptions, expected: i32) {
 }
 
 fn one_flooding_socket_does_not_starve_another() {
-    let (worker, (flooded, quiet)) = Worker::start(Manner::EchoesQuietly, |io| {
+    let (worker, (flooded, quiet)) = Worker::start(Behavior::EchoesQuietly, |io| {
         let relayed = io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 5).unwrap();
         (listen_udp(io, "127.0.0.1:0").1, io.local_addr(relayed).unwrap())
     });

@@ -1,5 +1,4 @@
-//! What an association that is silent costs. A test of its own: it counts the whole process's
-//! memory.
+//! The memory of a silent association. Alone in its process, whose memory it counts.
 
 #![allow(dead_code, clippy::unwrap_used)] // the helpers are those of the other DTLS tests
 
@@ -26,7 +25,8 @@ fn a_silent_association_holds_no_buffers_for_records() {
     const MANY: usize = 200;
     let authority = Authority::new(Kind::Rsa, "turn.example.org");
     let server = Server::start(vec![authority.identity()]);
-    let mut ports = Vec::with_capacity(MANY + 20); // kept, so that none is used again: that would replace an association
+    // Kept, so that none is used again: that would replace an association.
+    let mut ports = Vec::with_capacity(MANY + 20);
     let mut connect = || {
         let path = Path::new(socket("127.0.0.1:0"), server.address, faithful(), faithful());
         let mut client =

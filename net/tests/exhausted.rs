@@ -1,4 +1,4 @@
-//! Out of descriptors. Alone in its process: the limit is the process'.
+//! Running out of descriptors. Alone in its process, whose limit it sets.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use causeway_net::{Listener, StreamListenerOptions};
-use support::{Event, Manner, Worker};
+use support::{Behavior, Event, Worker};
 
 fn set_limit(limit: u64) {
     let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
@@ -17,7 +17,7 @@ fn set_limit(limit: u64) {
 
 #[test]
 fn a_process_out_of_descriptors_rests_and_accepts_again_later() {
-    let (worker, server) = Worker::start(Manner::Echoes, |io| {
+    let (worker, server) = Worker::start(Behavior::Echoes, |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let key = io.listen_tcp(listener, StreamListenerOptions::plain(0)).expect("to listen");
         io.listener_addr(key).expect("it is there")
@@ -35,7 +35,7 @@ fn a_process_out_of_descriptors_rests_and_accepts_again_later() {
     client.write_all(&[0, 1, 9]).unwrap();
     client.read_exact(&mut [0; 3]).unwrap();
     let Event::Frame(..) = worker.event() else { panic!("those who are in are served") };
-    // Whatever frees a descriptor lets the waiting connection in.
+    // A freed descriptor lets the waiting connection in.
     drop(taken);
     let Event::Accepted(stream) = worker.event() else { panic!("the waiting connection") };
     assert_eq!(stream.peer, waiting.local_addr().unwrap());

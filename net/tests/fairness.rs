@@ -1,4 +1,4 @@
-//! What one stream may bring in a turn, and that all of it comes in order.
+//! The share of one stream in a turn; all of its frames come in order.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -15,7 +15,7 @@ use authority::{Authority, Kind};
 use causeway_net::secure::{HandshakeLimits, Handshaker};
 use causeway_net::{Listener, StreamEnd, StreamListenerOptions};
 use rustls::version::TLS13;
-use support::{Event, Manner, Worker};
+use support::{Behavior, Event, Worker};
 use tls_client::{config, connect, dial};
 
 /// Short frames that one read brings, more than a turn takes.
@@ -30,13 +30,13 @@ fn numbered() -> Vec<u8> {
     (0..FLOOD).flat_map(|number| frame(&number.to_be_bytes())).collect()
 }
 
-fn serve(manner: Manner, handshaker: Option<&Handshaker>) -> (Worker, SocketAddr) {
+fn serve(behavior: Behavior, handshaker: Option<&Handshaker>) -> (Worker, SocketAddr) {
     Worker::start_with(handshaker, |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listening =
             StreamListenerOptions { tls: handshaker.is_some(), ..StreamListenerOptions::plain(4) };
         let key = io.listen_tcp(listener, listening).unwrap();
-        (manner, io.listener_addr(key).unwrap())
+        (behavior, io.listener_addr(key).unwrap())
     })
 }
 
@@ -51,9 +51,9 @@ fn two(worker: &Worker, server: SocketAddr) -> (TcpStream, TcpStream) {
 
 #[test]
 fn h14_a_flood_of_short_frames_makes_way_for_another_stream_in_each_turn() {
-    let (worker, server) = serve(Manner::Tells, None);
+    let (worker, server) = serve(Behavior::Reports, None);
     let (mut flooding, mut other) = two(&worker, server);
-    // While the worker is busy with this letter, both come into the kernel.
+    // While the worker is busy with this message, both come into the kernel.
     let _open = worker.with_io(move |_| {
         flooding.write_all(&numbered()).unwrap();
         other.write_all(&frame(b"the other")).unwrap();
@@ -75,7 +75,7 @@ fn h14_a_flood_of_short_frames_makes_way_for_another_stream_in_each_turn() {
 
 #[test]
 fn a_client_that_floods_and_leaves_is_heard_to_the_end() {
-    let (worker, server) = serve(Manner::Tells, None);
+    let (worker, server) = serve(Behavior::Reports, None);
     let mut client = dial(server);
     client.write_all(&numbered()).unwrap();
     drop(client);
@@ -92,7 +92,7 @@ fn a_client_that_floods_and_leaves_is_heard_to_the_end() {
 fn many_frames_of_one_record_are_answered_in_order_and_the_goodbye_behind_them_is_heard() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let handshaker = authority.handshaker(HandshakeLimits::default());
-    let (worker, server) = serve(Manner::EchoesQuietly, Some(&handshaker));
+    let (worker, server) = serve(Behavior::EchoesQuietly, Some(&handshaker));
     let mut client = connect(server, &config(&authority, &TLS13, &[]));
     let all = numbered();
     client.write_all(&all).unwrap();
@@ -112,7 +112,7 @@ fn many_frames_in_more_records_than_one_read_brings_all_arrive() {
     let content = |number: u32| [&number.to_be_bytes()[..], &[7; 296]].concat();
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let handshaker = authority.handshaker(HandshakeLimits::default());
-    let (worker, server) = serve(Manner::Tells, Some(&handshaker));
+    let (worker, server) = serve(Behavior::Reports, Some(&handshaker));
     let mut client = connect(server, &config(&authority, &TLS13, &[]));
     let writer = std::thread::spawn(move || {
         let all: Vec<u8> = (0..COUNT).flat_map(|number| frame(&content(number))).collect();

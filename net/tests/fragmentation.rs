@@ -1,4 +1,4 @@
-//! DF and what comes of it, in a network namespace whose only link is narrow.
+//! DF and its effects, in a network namespace whose only link is narrow.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -12,7 +12,7 @@ use causeway_net::{
     DatagramListenerOptions, DontFragment, IcmpError, Io, Route, SocketKey, UdpOptions, steering,
 };
 use socket2::{Domain, Protocol, Socket, Type};
-use support::{Event, Manner, Worker, plain_socket};
+use support::{Behavior, Event, Worker, plain_socket};
 
 over_each_backend!(
     rfc8656_14_df_is_set_for_single_datagrams_over_ipv4,
@@ -64,7 +64,7 @@ fn in_namespace_of(mtu: u32, test: &str, check: impl FnOnce()) {
 }
 
 fn start(local: &'static str) -> (Worker, SocketKey, SocketAddr) {
-    let (worker, (key, address)) = Worker::start(Manner::Tells, |io| {
+    let (worker, (key, address)) = Worker::start(Behavior::Reports, |io| {
         let key = io.bind_udp(local.parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap();
         (key, io.local_addr(key).unwrap())
     });
@@ -83,8 +83,8 @@ fn send(worker: &Worker, socket: SocketKey, to: SocketAddr, plan: &'static [(usi
     });
 }
 
-/// What is too long for this host's own link: dropped and reported with DF, fragmented without, in
-/// any order of one batch.
+/// Datagrams that are too long for this host's own link are dropped and reported with DF, and
+/// fragmented without, in any order of one batch.
 fn check_own_link(local: &'static str, kind: u8, code: u8) {
     let (worker, key, _) = start(local);
     let peer = plain_socket(local);
@@ -100,7 +100,7 @@ fn check_own_link(local: &'static str, kind: u8, code: u8) {
         assert_eq!(peer.recv(&mut buffer).unwrap(), len);
         assert!(buffer[..len].iter().all(|byte| *byte == len as u8));
     }
-    // Over IPv4 the kernel does not say to which port it was.
+    // Over IPv4 the kernel does not tell the port.
     let about = if to.is_ipv4() { SocketAddr::new(to.ip(), 0) } else { to };
     for _ in 0..2 {
         let Event::Icmp(socket, 42, error) = worker.event() else { panic!("a report") };
@@ -115,8 +115,7 @@ fn check_own_link(local: &'static str, kind: u8, code: u8) {
         (worker.stats.datagrams_sent.value(), worker.stats.dropped_send_refused.value()),
         (4, 2)
     );
-    // A quiet loop looks around once a second. A report does not wait for that: of ten, one behind
-    // the other, none.
+    // A quiet loop wakes once a second. A report does not wait for that: none of ten in a row does.
     let before = Instant::now();
     for _ in 0..10 {
         send(&worker, key, to, &[(3_000, true)]);
@@ -176,7 +175,7 @@ fn too_big(from: SocketAddr, to: SocketAddr, mtu: u16) {
     socket.send_to(&message, &SocketAddr::new(from.ip(), 0).into()).unwrap();
 }
 
-/// What is too long for a link farther off.
+/// Datagrams that are too long for a link farther off are reported by a router.
 fn check_farther_link(local: &'static str, kind: u8, code: u8) {
     let (worker, key, from) = start(local);
     let peer = plain_socket(local);
@@ -189,7 +188,7 @@ fn check_farther_link(local: &'static str, kind: u8, code: u8) {
         (socket, error),
         (key, IcmpError { peer: to, kind, code, data: 1_300u32.to_be_bytes() })
     );
-    // The living go on being reached.
+    // Peers that exist are still reached.
     send(&worker, key, to, &[(1_000, true), (1_351, false)]);
     for len in [1_000, 1_351] {
         assert_eq!(peer.recv(&mut [0; 2_000]).unwrap(), len);
@@ -283,7 +282,7 @@ fn what_is_not_cut_is_not_overtaken() {
 
 /// A relayed socket, and the listener of one worker in a steered group.
 fn start_both(address: &'static str, dont_fragment: DontFragment) -> (Worker, [SocketKey; 2]) {
-    Worker::start(Manner::Tells, |io| {
+    Worker::start(Behavior::Reports, |io| {
         let relayed = UdpOptions { dont_fragment, ..UdpOptions::RELAYED };
         let listener = UdpOptions { dont_fragment, ..UdpOptions::LISTENER };
         let group = steering::bind_udp_group(address.parse().unwrap(), &listener, 1).unwrap();
@@ -298,7 +297,7 @@ fn start_both(address: &'static str, dont_fragment: DontFragment) -> (Worker, [S
     })
 }
 
-/// Sees whole packets of UDP, with their IP headers.
+/// A raw socket that receives whole UDP packets, with their IP headers.
 fn wire() -> Socket {
     let wire = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)).unwrap();
     wire.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -359,8 +358,8 @@ fn rfc8656_14_small_datagrams_have_df_and_large_ones_do_not() {
                     assert_eq!(seen(&wire, to.port(), 1), [(len, len <= 1_252)]);
                 }
             }
-            // A client's wish counts for any length, and answers that are to show whether fragments
-            // pass have DF clear.
+            // A client's request for DF counts for any length, and replies that show whether
+            // fragments pass have DF clear.
             let [relayed, listener] = sockets;
             worker.with_io(move |io| {
                 reply_apart(

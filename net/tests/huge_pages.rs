@@ -1,5 +1,5 @@
-//! Huge pages come with load, and nothing is lost by it. Alone in its process, whose mappings it
-//! looks at.
+//! Huge pages come with load, and no datagram is lost by that. Alone in its process, whose mappings
+//! it reads.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -8,7 +8,7 @@ mod support;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
 use causeway_net::{Backend, UdpOptions};
-use support::{Manner, Worker, listen_udp, over, plain_socket};
+use support::{Behavior, Worker, listen_udp, over, plain_socket};
 
 /// KiB of this process's address space for which huge pages are wanted.
 fn wanted() -> u64 {
@@ -26,11 +26,11 @@ fn wanted() -> u64 {
     wanted
 }
 
-/// Sends `count` datagrams to each of `to`, which all come in one turn of the worker, and wants
+/// Sends `count` datagrams to each of `to`, which all come in one turn of the worker, and expects
 /// each back.
 fn burst(worker: &Worker, client: &StdSocket, to: &[SocketAddr], count: u8) {
     let (sender, addresses) = (client.try_clone().unwrap(), to.to_vec());
-    // Sent by the worker's own thread, which therefore looks at none before all are there.
+    // Sent by the worker's own thread, which therefore serves none before all are there.
     worker.with_io(move |_| {
         for to in addresses {
             (0..count)
@@ -49,7 +49,7 @@ fn burst(worker: &Worker, client: &StdSocket, to: &[SocketAddr], count: u8) {
 fn huge_pages_come_with_load_where_they_are_allowed() {
     for allowed in [false, true] {
         support::allow_huge_pages(allowed);
-        let (worker, to) = Worker::start(Manner::EchoesQuietly, |io| {
+        let (worker, to) = Worker::start(Behavior::EchoesQuietly, |io| {
             let (_, listener) = listen_udp(io, "127.0.0.1:0");
             let relayed =
                 io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap();

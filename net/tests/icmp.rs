@@ -5,7 +5,7 @@
 mod support;
 
 use causeway_net::{Route, UdpOptions};
-use support::{Event, Manner, Worker, plain_socket};
+use support::{Behavior, Event, Worker, plain_socket};
 
 over_each_backend!(
     h38_an_unreachable_peer_is_reported_and_harms_no_other_over_ipv4,
@@ -15,7 +15,7 @@ over_each_backend!(
 
 /// Destination unreachable, port unreachable: ICMP 3/3, ICMPv6 1/4.
 fn check(local: &'static str, kind: u8, code: u8) {
-    let (worker, key) = Worker::start(Manner::Tells, |io| {
+    let (worker, key) = Worker::start(Behavior::Reports, |io| {
         io.bind_udp(local.parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap()
     });
     let dead = plain_socket(local).local_addr().unwrap(); // bound and closed again
@@ -23,7 +23,7 @@ fn check(local: &'static str, kind: u8, code: u8) {
     let to = alive.local_addr().unwrap();
     for round in 0..20u8 {
         worker.with_io(move |io| {
-            // Alternating, so that each pending error could hit a send to the living.
+            // Alternating, so that each pending error could hit a send to a reachable peer.
             for number in 0..10u8 {
                 let target = if number % 2 == 0 { dead } else { to };
                 io.reply_buffer()[..2].copy_from_slice(&[round, number]);
@@ -70,7 +70,7 @@ fn h38_an_unreachable_peer_is_reported_and_harms_no_other_over_ipv6() {
 }
 
 fn h38_a_peer_that_the_kernel_cannot_route_to_harms_no_other() {
-    let (worker, key) = Worker::start(Manner::Tells, |io| {
+    let (worker, key) = Worker::start(Behavior::Reports, |io| {
         io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 0).unwrap()
     });
     let alive = plain_socket("127.0.0.1:0");

@@ -1,5 +1,5 @@
-//! Datagrams that the kernel hands over, or takes, several in one message (UDP_GRO, UDP_SEGMENT):
-//! each is a datagram of its own again.
+//! Datagrams that the kernel delivers or takes several in one message (UDP_GRO, UDP_SEGMENT): each
+//! stays a datagram of its own.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -9,7 +9,7 @@ use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::os::fd::{AsFd, AsRawFd};
 
 use causeway_net::{Arrival, DatagramListenerOptions, Io, Route, SocketKey, UdpOptions, UdpSocket};
-use support::{Event, Manner, Worker, listen_udp, plain_socket};
+use support::{Behavior, Event, Worker, listen_udp, plain_socket};
 
 over_each_backend!(
     a_burst_comes_back_datagram_by_datagram_with_a_header_before_each,
@@ -46,7 +46,7 @@ fn content(number: usize, len: usize) -> Vec<u8> {
     (0..len).map(|at| (number * 31 + at) as u8).collect()
 }
 
-/// The next datagrams on `socket` are exactly these, in order.
+/// Asserts that the next datagrams on `socket` are exactly these, in order.
 fn expect(socket: &StdSocket, expected: impl IntoIterator<Item = Vec<u8>>) {
     let mut buffer = vec![0; 70_000];
     for (index, expected) in expected.into_iter().enumerate() {
@@ -64,7 +64,7 @@ fn echoed(content: &[u8]) -> Vec<u8> {
     [b"echo", content].concat()
 }
 
-/// Where what a test sends leaves from, and goes.
+/// The socket that a test sends from, and the destination.
 fn route(socket: SocketKey, to: SocketAddr) -> Route {
     Route { socket, to, from: None, tos: 0, dont_fragment: false }
 }
@@ -84,7 +84,8 @@ fn a_burst_comes_back_datagram_by_datagram_with_a_header_before_each() {
         ("0.0.0.0:0", "127.0.0.2"),
         ("[::]:0", "::1"),
     ] {
-        let (worker, (_, server)) = Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, any));
+        let (worker, (_, server)) =
+            Worker::start(Behavior::EchoesQuietly, |io| listen_udp(io, any));
         let client = bursting_client(SocketAddr::new(asked.parse().unwrap(), server.port()), 1_000);
         set(
             &client,
@@ -116,7 +117,7 @@ fn tos_option(of: &SocketAddr) -> i32 {
 }
 
 fn each_datagram_of_a_burst_is_told_with_its_addresses_and_class() {
-    let (worker, (_, server)) = Worker::start(Manner::Tells, |io| listen_udp(io, "0.0.0.0:0"));
+    let (worker, (_, server)) = Worker::start(Behavior::Reports, |io| listen_udp(io, "0.0.0.0:0"));
     let client = bursting_client(SocketAddr::new("127.0.0.3".parse().unwrap(), server.port()), 10);
     set(&client, libc::IPPROTO_IP, libc::IP_TOS, 0x22);
     client.send(&content(0, 35)).unwrap();
@@ -136,7 +137,7 @@ fn each_datagram_of_a_burst_is_told_with_its_addresses_and_class() {
 
 fn datagrams_of_any_lengths_arrive_as_they_were_sent() {
     for any in ["127.0.0.1:0", "[::1]:0"] {
-        let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, any));
+        let (worker, (key, _)) = Worker::start(Behavior::Reports, |io| listen_udp(io, any));
         let sink = plain_socket(any);
         let to = sink.local_addr().unwrap();
         let lens =
@@ -145,13 +146,14 @@ fn datagrams_of_any_lengths_arrive_as_they_were_sent() {
         expect(&sink, lens.iter().enumerate().map(|(number, len)| content(number, *len)));
         worker.settle();
         assert_eq!(worker.stats.datagrams_sent.value(), lens.len() as u64);
-        // 500, 500, 300; 700, 700, 1; 2, 1. What is together too long or empty goes alone.
+        // 500, 500, 300; 700, 700, 1; 2, 1. A datagram that is empty, or too long together with
+        // others, goes alone.
         assert_eq!(worker.stats.datagrams_sent_merged.value(), 8);
     }
 }
 
 fn more_datagrams_than_a_message_holds_leave_as_several() {
-    let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, "127.0.0.1:0"));
+    let (worker, (key, _)) = Worker::start(Behavior::Reports, |io| listen_udp(io, "127.0.0.1:0"));
     let sink = plain_socket("127.0.0.1:0");
     let to = sink.local_addr().unwrap();
     worker.with_io(move |io| reply_all(io, key, to, &[200; 150]));
@@ -162,7 +164,7 @@ fn more_datagrams_than_a_message_holds_leave_as_several() {
 }
 
 fn only_what_belongs_together_is_merged() {
-    let (worker, (key, _)) = Worker::start(Manner::Tells, |io| listen_udp(io, "127.0.0.1:0"));
+    let (worker, (key, _)) = Worker::start(Behavior::Reports, |io| listen_udp(io, "127.0.0.1:0"));
     let (one, other) = (plain_socket("127.0.0.1:0"), plain_socket("127.0.0.1:0"));
     let (to_one, to_other) = (one.local_addr().unwrap(), other.local_addr().unwrap());
     worker.with_io(move |io| {
@@ -188,8 +190,9 @@ fn only_what_belongs_together_is_merged() {
 
 fn what_the_kernel_does_not_cut_is_sent_datagram_by_datagram() {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
-    set(&socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1); // the kernel cuts nothing without checksums
-    let (worker, key) = Worker::start(Manner::Tells, |io| {
+    // Without checksums the kernel does not cut messages.
+    set(&socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1);
+    let (worker, key) = Worker::start(Behavior::Reports, |io| {
         io.listen_udp(socket, DatagramListenerOptions::plain(0)).unwrap()
     });
     let sink = plain_socket("127.0.0.1:0");
@@ -203,7 +206,7 @@ fn what_the_kernel_does_not_cut_is_sent_datagram_by_datagram() {
     let stats = &worker.stats;
     assert_eq!(stats.datagrams_sent.value(), 18);
     assert_eq!((stats.datagrams_sent_merged.value(), stats.dropped_send_refused.value()), (0, 0));
-    // The first batch: two messages are tried twice, six datagrams sent. The others know better:
+    // The first batch: two messages are tried twice, six datagrams sent. The later ones take
     // one call each.
     assert_eq!(stats.send_calls.value(), 4 + 6 + 2);
 }
@@ -212,13 +215,14 @@ fn a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut() {
     let gone = plain_socket("127.0.0.1:0").local_addr().unwrap();
     let sink = plain_socket("127.0.0.1:0");
     let to = sink.local_addr().unwrap();
-    let (worker, key) = Worker::start(Manner::Tells, |io| {
+    let (worker, key) = Worker::start(Behavior::Reports, |io| {
         io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 9).unwrap()
     });
     for _ in 0..10 {
         worker.with_io(move |io| {
             reply_all(io, key, gone, &[100; 5]);
-            reply_all(io, key, to, &[100; 5]); // the error of the burst before is pending when this is sent (row H38)
+            // The error of the burst before is pending when this is sent (row H38).
+            reply_all(io, key, to, &[100; 5]);
         });
         expect(&sink, (0..5).map(|number| content(number, 100)));
     }
@@ -230,7 +234,7 @@ fn a_burst_to_a_closed_port_is_not_taken_for_a_refusal_to_cut() {
 
 fn a_burst_that_is_refused_costs_few_system_calls() {
     const EACH: u64 = 20;
-    let (worker, key) = Worker::start(Manner::Tells, |io| {
+    let (worker, key) = Worker::start(Behavior::Reports, |io| {
         io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 9).unwrap()
     });
     let mut burst = 0;
@@ -256,7 +260,7 @@ fn a_burst_that_is_refused_costs_few_system_calls() {
 fn bursts_of_many_clients_at_once_keep_their_order() {
     const CLIENTS: usize = 20;
     let (_worker, (_, server)) =
-        Worker::start(Manner::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
+        Worker::start(Behavior::EchoesQuietly, |io| listen_udp(io, "127.0.0.1:0"));
     let clients: Vec<_> = (0..CLIENTS).map(|_| bursting_client(server, 400)).collect();
     let burst = |number: usize| (0..50).map(move |part| content(number * 50 + part, 400));
     for (number, client) in clients.iter().enumerate() {
@@ -270,14 +274,14 @@ fn bursts_of_many_clients_at_once_keep_their_order() {
 fn a_listener_does_not_wait_for_all_bursts_of_a_peer() {
     const BURSTS: usize = 25;
     const EACH: usize = 60;
-    let (worker, (listener, server, relayed)) = Worker::start(Manner::Tells, |io| {
+    let (worker, (listener, server, relayed)) = Worker::start(Behavior::Reports, |io| {
         let (listener, server) = listen_udp(io, "127.0.0.1:0");
         let relayed =
             io.bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::RELAYED, 42).unwrap();
         (listener, server, io.local_addr(relayed).unwrap())
     });
     let (peer, client) = (bursting_client(relayed, 8), plain_socket("127.0.0.1:0"));
-    // While the worker is busy with this letter, all of them come into the kernel.
+    // While the worker is busy with this message, all of them come into the kernel.
     worker.with_io(move |_| {
         for _ in 0..BURSTS {
             peer.send(&[1; 8 * EACH]).unwrap();

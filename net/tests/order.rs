@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
 use causeway_net::{Backend, DatagramListenerOptions, Io, Route, SocketKey, UdpOptions, steering};
-use support::{Manner, Worker, plain_socket};
+use support::{Behavior, Worker, plain_socket};
 
 over_each_backend!(
     h51_mixed_lengths_of_one_socket_arrive_as_they_were_sent,
@@ -19,7 +19,7 @@ over_each_backend!(
     h51_many_sockets_with_dead_peers_and_refused_datagrams_keep_the_order_of_every_flow,
 );
 
-/// One datagram of a batch: which relayed socket sends it, to which peer, and how long it is.
+/// One datagram of a batch: the relayed socket that sends it, its peer, and its length.
 #[derive(Debug, Clone, Copy)]
 struct Planned {
     socket: SocketKey,
@@ -68,7 +68,7 @@ fn numbers(peer: &StdSocket, count: usize) -> Vec<u32> {
 }
 
 fn h51_mixed_lengths_of_one_socket_arrive_as_they_were_sent() {
-    let (worker, sockets) = Worker::start(Manner::Tells, |io| relayed(io, 2));
+    let (worker, sockets) = Worker::start(Behavior::Reports, |io| relayed(io, 2));
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
     let planned = |(socket, len): (usize, usize)| Planned {
@@ -103,7 +103,7 @@ fn h51_mixed_lengths_of_one_socket_arrive_as_they_were_sent() {
 }
 
 fn h51_a_message_that_is_repeated_is_not_overtaken() {
-    let (worker, sockets) = Worker::start(Manner::Tells, |io| relayed(io, 2));
+    let (worker, sockets) = Worker::start(Behavior::Reports, |io| relayed(io, 2));
     let (a, b) = (sockets[0], sockets[1]);
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
@@ -131,7 +131,7 @@ fn h51_a_message_that_is_repeated_is_not_overtaken() {
 }
 
 fn h51_a_burst_that_is_sent_apart_is_not_overtaken() {
-    let (worker, sockets) = Worker::start(Manner::Tells, |io| relayed(io, 2));
+    let (worker, sockets) = Worker::start(Behavior::Reports, |io| relayed(io, 2));
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
     let lengths = [
@@ -171,7 +171,7 @@ fn h51_a_burst_that_is_sent_apart_is_not_overtaken() {
 
 fn h51_a_flow_that_asks_for_df_keeps_its_order_and_leaves_the_others_alone() {
     const SOCKETS: usize = 30;
-    let (worker, sockets) = Worker::start(Manner::Tells, |io| relayed(io, SOCKETS));
+    let (worker, sockets) = Worker::start(Behavior::Reports, |io| relayed(io, SOCKETS));
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
     let mut batch: Vec<_> = sockets
@@ -197,7 +197,7 @@ fn h51_a_flow_that_asks_for_df_keeps_its_order_and_leaves_the_others_alone() {
 
 fn h51_a_listener_s_large_and_small_datagrams_leave_in_order_and_by_two_calls() {
     const CLIENTS: usize = 20;
-    let (worker, socket) = Worker::start(Manner::Tells, steered_listener);
+    let (worker, socket) = Worker::start(Behavior::Reports, steered_listener);
     let clients: Vec<_> = (0..CLIENTS).map(|_| plain_socket("127.0.0.1:0")).collect();
     let planned = |client: usize, len| Planned {
         socket,
@@ -242,7 +242,7 @@ impl Random {
 fn h51_many_sockets_with_dead_peers_and_refused_datagrams_keep_the_order_of_every_flow() {
     const TOO_LONG: usize = 65_508; // one byte more than IPv4 carries
     let (worker, (mut sockets, listener)) =
-        Worker::start(Manner::Tells, |io| (relayed(io, 12), steered_listener(io)));
+        Worker::start(Behavior::Reports, |io| (relayed(io, 12), steered_listener(io)));
     sockets.push(listener);
     let peers: Vec<_> = (0..3).map(|_| plain_socket("127.0.0.1:0")).collect();
     let alive: Vec<_> = peers.iter().map(|peer| peer.local_addr().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! The PROXY protocol on TCP, TLS and UDP: believed from 127.0.0.2, garbage from 127.0.0.1.
+//! The PROXY protocol on TCP, TLS and UDP: trusted from 127.0.0.2, garbage from 127.0.0.1.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -23,7 +23,7 @@ use causeway_net::{
 };
 use rustls::version::TLS13;
 use socket2::{Domain, Socket, Type};
-use support::{Event, Manner, Worker, plain_socket};
+use support::{Behavior, Event, Worker, plain_socket};
 use tls_client::{config, echo, handshake};
 
 const PROXY: &str = "127.0.0.2:0";
@@ -59,8 +59,8 @@ fn dial(from: &str, to: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-fn listen_tcp(manner: Manner) -> (Worker, SocketAddr) {
-    Worker::start(manner, |io| {
+fn listen_tcp(behavior: Behavior) -> (Worker, SocketAddr) {
+    Worker::start(behavior, |io| {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let key = io
             .listen_tcp(
@@ -72,8 +72,8 @@ fn listen_tcp(manner: Manner) -> (Worker, SocketAddr) {
     })
 }
 
-fn listen_udp(manner: Manner) -> (Worker, SocketAddr) {
-    Worker::start(manner, |io| {
+fn listen_udp(behavior: Behavior) -> (Worker, SocketAddr) {
+    Worker::start(behavior, |io| {
         let socket = UdpSocket::bind("0.0.0.0:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
         let port = socket.local_addr().port();
         io.listen_udp(
@@ -87,7 +87,7 @@ fn listen_udp(manner: Manner) -> (Worker, SocketAddr) {
 
 #[test]
 fn a_trusted_proxy_names_the_client_of_a_connection() {
-    let (worker, address) = listen_tcp(Manner::Echoes);
+    let (worker, address) = listen_tcp(Behavior::Echoes);
     let mut stream = dial(PROXY, address);
     for byte in &header(1, 1)[..20] {
         worker.assert_quiet();
@@ -107,7 +107,7 @@ fn a_trusted_proxy_names_the_client_of_a_connection() {
 
 #[test]
 fn a_proxy_that_speaks_for_itself_keeps_the_connection_s_addresses() {
-    let (worker, address) = listen_tcp(Manner::Echoes);
+    let (worker, address) = listen_tcp(Behavior::Echoes);
     let mut stream = dial(PROXY, address);
     stream.write_all(&header(0, 1)).unwrap();
     let Event::Accepted(info) = worker.event() else { panic!("a connection") };
@@ -117,7 +117,7 @@ fn a_proxy_that_speaks_for_itself_keeps_the_connection_s_addresses() {
 
 #[test]
 fn a_trusted_proxy_without_a_header_is_refused_and_its_service_never_hears_of_it() {
-    let (worker, address) = listen_tcp(Manner::Tells);
+    let (worker, address) = listen_tcp(Behavior::Reports);
     let long = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[0x21, 0x11, 0xff, 0xff]].concat();
     for (number, bytes) in
         [&[0, 2, 1, 1][..], b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n", &header(5, 1), &long]
@@ -147,7 +147,7 @@ fn a_trusted_proxy_without_a_header_is_refused_and_its_service_never_hears_of_it
     worker.assert_quiet();
 }
 
-/// A header of so many bytes, as a proxy writes it that hands on a client's certificate.
+/// A header of this length, as a proxy writes it that passes on a client's certificate.
 fn long_header(transport: u8, len: usize) -> Vec<u8> {
     let mut header = header(1, transport)[..28].to_vec();
     let field = len - 28 - 3;
@@ -169,7 +169,7 @@ fn headers_of_two_and_of_four_kibibytes_are_taken_over_udp_tcp_and_tls() {
             ..StreamListenerOptions::plain(4)
         };
         let key = io.listen_tcp(listener, listening).unwrap();
-        (Manner::Echoes, io.listener_addr(key).unwrap())
+        (Behavior::Echoes, io.listener_addr(key).unwrap())
     });
     for len in [2_048 + 16, 4_096] {
         let mut stream = dial(PROXY, address);
@@ -187,7 +187,7 @@ fn headers_of_two_and_of_four_kibibytes_are_taken_over_udp_tcp_and_tls() {
             .filter_map(|event| if let Event::Accepted(info) = event { Some(info) } else { None });
         assert!(infos.take(2).all(|info| info.peer == client()));
 
-        let (worker, address) = listen_udp(Manner::Echoes);
+        let (worker, address) = listen_udp(Behavior::Echoes);
         let proxy = plain_socket(PROXY);
         proxy.send_to(&[&long_header(2, len)[..], b"hello"].concat(), address).unwrap();
         let Event::Datagram(arrival, content) = worker.event() else { panic!("a datagram") };
@@ -202,46 +202,43 @@ fn headers_of_two_and_of_four_kibibytes_are_taken_over_udp_tcp_and_tls() {
     assert!(worker.rejections.lock().unwrap().is_empty());
 }
 
+/// Headers that cannot be taken, each with its fault, over a stream (1) or as a datagram (2).
+fn faulty_headers(transport: u8) -> [(Vec<u8>, Fault); 5] {
+    let cut = [&header(1, transport)[..14], &[0, 15], &header(1, transport)[16..31]].concat();
+    [
+        (b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n".to_vec(), Fault::Version1),
+        (vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8], Fault::Missing),
+        (header(7, transport), Fault::Malformed),
+        (long_header(transport, 4_097), Fault::TooLong),
+        (cut, Fault::BadField),
+    ]
+}
+
+/// Takes the rejections that the service got so far.
+fn rejections(worker: &Worker) -> Vec<Rejection> {
+    worker.settle();
+    std::mem::take(&mut *worker.rejections.lock().unwrap())
+}
+
 #[test]
-fn h57_the_service_is_told_what_is_refused_and_why() {
+fn h57_the_service_is_told_which_connections_are_refused_and_why() {
     use RejectionReason::{ProxyHeader, ProxyHeaderCutShort, ProxyUntrusted};
-    let faults = |transport| {
-        [
-            (b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n".to_vec(), Fault::Version1),
-            (vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8], Fault::Missing),
-            (header(7, transport), Fault::Malformed),
-            (long_header(transport, 4_097), Fault::TooLong),
-            (
-                [&header(1, transport)[..14], &[0, 15], &header(1, transport)[16..31]].concat(),
-                Fault::BadField,
-            ),
-        ]
-    };
-    let told = |worker: &Worker| {
-        worker.settle();
-        std::mem::take(&mut *worker.rejections.lock().unwrap())
-    };
-    let (worker, address) = listen_tcp(Manner::Tells);
-    for (bytes, fault) in faults(1) {
+    let (worker, address) = listen_tcp(Behavior::Reports);
+    let rejection = |source, reason| Rejection { source, local: address, reason };
+    for (bytes, fault) in faulty_headers(1) {
         let mut stream = dial(PROXY, address);
         stream.write_all(&bytes).unwrap();
         assert_eq!(stream.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
-        assert_eq!(
-            told(&worker),
-            [Rejection {
-                source: stream.local_addr().unwrap(),
-                local: address,
-                reason: ProxyHeader(fault)
-            }]
-        );
+        let source = stream.local_addr().unwrap();
+        assert_eq!(rejections(&worker), [rejection(source, ProxyHeader(fault))]);
     }
-    drop(dial(PROXY, address)); // a look whether the port is open
+    drop(dial(PROXY, address)); // a proxy that checks whether the port is open
     let mut half = dial(PROXY, address);
     half.write_all(&header(1, 1)[..20]).unwrap();
     let source = half.local_addr().unwrap();
     half.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(half.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
-    assert_eq!(told(&worker), [Rejection { source, local: address, reason: ProxyHeaderCutShort }]);
+    assert_eq!(rejections(&worker), [rejection(source, ProxyHeaderCutShort)]);
     let mut stranger = dial(OTHER, address);
     stranger.write_all(b"PROXY TCP4 192.0.2.1 198.51.100.7 1 2\r\n").unwrap();
     let Event::Accepted(_) = worker.event() else { panic!("a connection") };
@@ -249,32 +246,24 @@ fn h57_the_service_is_told_what_is_refused_and_why() {
     while worker.rejections.lock().unwrap().is_empty() {
         assert!(Instant::now() < deadline);
     }
-    assert_eq!(
-        told(&worker)[0],
-        Rejection {
-            source: stranger.local_addr().unwrap(),
-            local: address,
-            reason: ProxyUntrusted
-        }
-    );
+    let source = stranger.local_addr().unwrap();
+    assert_eq!(rejections(&worker)[0], rejection(source, ProxyUntrusted));
+}
 
-    let (worker, address) = listen_udp(Manner::Tells);
+#[test]
+fn h57_the_service_is_told_which_datagrams_are_refused_and_why() {
+    use RejectionReason::{ProxyHeader, ProxyHeaderCutShort};
+    let (worker, address) = listen_udp(Behavior::Reports);
     let proxy = plain_socket(PROXY);
-    for (bytes, fault) in faults(2) {
+    for (bytes, fault) in faulty_headers(2) {
         proxy.send_to(&bytes, address).unwrap();
         worker.assert_quiet();
-        assert_eq!(
-            told(&worker),
-            [Rejection {
-                source: proxy.local_addr().unwrap(),
-                local: address,
-                reason: ProxyHeader(fault)
-            }]
-        );
+        let (source, reason) = (proxy.local_addr().unwrap(), ProxyHeader(fault));
+        assert_eq!(rejections(&worker), [Rejection { source, local: address, reason }]);
     }
     proxy.send_to(&header(1, 2)[..20], address).unwrap();
     worker.assert_quiet();
-    assert_eq!(told(&worker)[0].reason, ProxyHeaderCutShort);
+    assert_eq!(rejections(&worker)[0].reason, ProxyHeaderCutShort);
 }
 
 #[test]
@@ -289,7 +278,7 @@ fn h14_half_frames_are_told_over_tcp_and_tls_and_whole_ones_are_not() {
                 StreamListenerOptions { tls: true, ..StreamListenerOptions::plain(4) },
             )
             .unwrap();
-        (Manner::EchoesQuietly, io.listener_addr(key).unwrap())
+        (Behavior::EchoesQuietly, io.listener_addr(key).unwrap())
     });
     let halves = |at_least: u64| {
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -319,7 +308,7 @@ fn h14_half_frames_are_told_over_tcp_and_tls_and_whole_ones_are_not() {
 
 #[test]
 fn a_header_of_anybody_else_is_garbage() {
-    let (worker, address) = listen_tcp(Manner::Tells);
+    let (worker, address) = listen_tcp(Behavior::Reports);
     let mut stream = dial(OTHER, address);
     stream.write_all(&[0, 0]).unwrap();
     let Event::Accepted(info) = worker.event() else { panic!("a connection") };
@@ -330,7 +319,7 @@ fn a_header_of_anybody_else_is_garbage() {
     worker.assert_quiet();
     assert_eq!(worker.stats.streams_without_proxy_header.value(), 0);
 
-    let (worker, address) = listen_udp(Manner::Tells);
+    let (worker, address) = listen_udp(Behavior::Reports);
     let socket = plain_socket(OTHER);
     let datagram = [&header(1, 2)[..], b"hello"].concat();
     socket.send_to(&datagram, address).unwrap();
@@ -354,7 +343,7 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
             ..StreamListenerOptions::plain(4)
         };
         let key = io.listen_tcp(listener, listening).unwrap();
-        (Manner::Echoes, io.listener_addr(key).unwrap())
+        (Behavior::Echoes, io.listener_addr(key).unwrap())
     });
     let mut stream = dial(PROXY, address);
     stream.write_all(&header(1, 1)).unwrap();
@@ -363,7 +352,7 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
     let Event::Secured(info) = worker.event() else { panic!("TLS") };
     assert_eq!((info.peer, info.local, info.secure), (client(), server(), true));
     echo(&mut secure, b"through");
-    // Others speak for themselves.
+    // Other clients connect directly.
     let mut direct =
         handshake(dial(OTHER, address), &config(&authority, &TLS13, &[]), "localhost").unwrap();
     echo(&mut direct, b"from near by");
@@ -372,7 +361,7 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
         std::iter::from_fn(|| Some(worker.event()))
             .any(|event| matches!(event, Event::Secured(info) if info.peer == own))
     );
-    // The places for handshakes are the clients', not the proxy's.
+    // The limit of handshakes counts the clients, not the proxy.
     let half_open = |last: u8| {
         let mut named = header(1, 1);
         named[19] = last;
@@ -404,7 +393,7 @@ fn a_trusted_proxy_names_the_client_of_a_secure_connection() {
 
 #[test]
 fn a_trusted_proxy_names_the_client_of_each_datagram_and_gets_the_answer() {
-    let (worker, address) = listen_udp(Manner::Echoes);
+    let (worker, address) = listen_udp(Behavior::Echoes);
     let proxy = plain_socket(PROXY);
     proxy.connect(address).unwrap(); // takes answers from the address that it asked only
     for (content, command) in [(&b"hello"[..], 1), (b"", 1), (b"a look at its health", 0)] {

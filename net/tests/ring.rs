@@ -1,4 +1,5 @@
-//! What a ring holds it gives back: sockets, ports, buffers; and what it cannot hold is not lost.
+//! A ring gives back the sockets, ports and buffers that it holds, and loses nothing that it has no
+//! room for.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -9,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use causeway_net::{Backend, Io, Route, SocketKey, UdpOptions};
-use support::{Event, Manner, Worker, plain_socket};
+use support::{Behavior, Event, Worker, plain_socket};
 
 over_each_backend!(
     a_port_just_released_can_be_bound_again_at_once,
@@ -25,8 +26,7 @@ fn relayed(io: &mut Io, tag: u64) -> (SocketKey, SocketAddr) {
     relayed_at(io, "127.0.0.1:0", tag)
 }
 
-/// Where nobody else binds: a port that is free again stays so, whatever the other tests of this
-/// process do.
+/// An address that no other test binds: a port that is free again stays so.
 fn own_address() -> &'static str {
     if support::backend() == Backend::Epoll { "127.0.0.78:0" } else { "127.0.0.79:0" }
 }
@@ -49,7 +49,7 @@ fn this_machine_has_a_ring() {
 
 fn a_port_just_released_can_be_bound_again_at_once() {
     let (worker, (key, address)) =
-        Worker::start(Manner::Tells, |io| relayed_at(io, own_address(), 1));
+        Worker::start(Behavior::Reports, |io| relayed_at(io, own_address(), 1));
     let peer = plain_socket("127.0.0.1:0");
     let mut key = key;
     for round in 2..200u64 {
@@ -69,12 +69,12 @@ fn a_port_just_released_can_be_bound_again_at_once() {
 }
 
 fn a_released_socket_brings_nothing_more_and_what_it_was_to_send_leaves() {
-    let (worker, (key, address)) = Worker::start(Manner::Tells, |io| relayed(io, 1));
+    let (worker, (key, address)) = Worker::start(Behavior::Reports, |io| relayed(io, 1));
     let peer = plain_socket("127.0.0.1:0");
     let to = peer.local_addr().unwrap();
     worker.with_io(move |io| {
-        // What is on its way when the socket is released is void: nobody may see it under a later
-        // socket's name.
+        // Datagrams that are on their way when the socket is released are dropped: they must not
+        // appear under the key of a later socket.
         let sender = StdSocket::bind("127.0.0.1:0").unwrap();
         for _ in 0..20 {
             sender.send_to(b"late", address).unwrap();
@@ -95,7 +95,7 @@ fn a_released_socket_brings_nothing_more_and_what_it_was_to_send_leaves() {
 
 fn a_socket_that_another_s_datagram_released_brings_nothing_of_the_same_turn() {
     let (worker, [one, other]) =
-        Worker::start(Manner::ReleasesWhatIsNamed, |io| [1, 2].map(|tag| relayed(io, tag)));
+        Worker::start(Behavior::ReleasesNamedSocket, |io| [1, 2].map(|tag| relayed(io, tag)));
     worker.with_io(move |_| {
         let peer = StdSocket::bind("127.0.0.1:0").unwrap();
         for ((_, to), (released, _)) in [(one, other), (other, one)] {
@@ -110,12 +110,13 @@ fn a_socket_that_another_s_datagram_released_brings_nothing_of_the_same_turn() {
 }
 
 fn a_flood_of_few_sockets_loses_nothing_that_their_queues_hold() {
-    let (worker, made) =
-        Worker::start(Manner::Tells, |io| (0..4).map(|tag| relayed(io, tag)).collect::<Vec<_>>());
+    let (worker, made) = Worker::start(Behavior::Reports, |io| {
+        (0..4).map(|tag| relayed(io, tag)).collect::<Vec<_>>()
+    });
     let peer = plain_socket("127.0.0.1:0");
     let each = 120u32;
     for round in 0..10u32 {
-        // The loop stands still meanwhile: more waits than a ring has buffers.
+        // The loop does not run meanwhile: more datagrams wait than a ring has buffers.
         let addresses: Vec<_> = made.iter().map(|(_, address)| *address).collect();
         let sender = peer.try_clone().unwrap();
         worker.with_io(move |_| {
@@ -143,7 +144,7 @@ fn a_flood_of_few_sockets_loses_nothing_that_their_queues_hold() {
 }
 
 fn clients_and_peers_are_served_alike_when_thousands_of_sockets_are_ready() {
-    let (worker, (server, made)) = Worker::start(Manner::Tells, |io| {
+    let (worker, (server, made)) = Worker::start(Behavior::Reports, |io| {
         let (_, server) = support::listen_udp(io, "127.0.0.1:0");
         (server, (0..1_500).map(|tag| relayed(io, 100 + tag).1).collect::<Vec<_>>())
     });
@@ -177,7 +178,7 @@ fn clients_and_peers_are_served_alike_when_thousands_of_sockets_are_ready() {
 
 fn a_loop_that_ends_frees_its_ports() {
     for _ in 0..5 {
-        let (worker, made) = Worker::start(Manner::Tells, |io| {
+        let (worker, made) = Worker::start(Behavior::Reports, |io| {
             (0..50).map(|tag| relayed_at(io, own_address(), tag).1).collect::<Vec<_>>()
         });
         plain_socket("127.0.0.1:0").send_to(b"unseen", made[0]).unwrap();
@@ -189,7 +190,7 @@ fn a_loop_that_ends_frees_its_ports() {
 }
 
 fn the_sockets_of_one_turn_are_many_more_than_a_submission_holds() {
-    let (worker, made) = Worker::start(Manner::EchoesQuietly, |io| {
+    let (worker, made) = Worker::start(Behavior::EchoesQuietly, |io| {
         (0..2_000).map(|tag| relayed(io, tag)).collect::<Vec<_>>()
     });
     let peer = plain_socket("127.0.0.1:0");

@@ -1,4 +1,4 @@
-//! What the start leaves in memory; alone in its process, whose memory it counts.
+//! The memory that the start leaves. Alone in its process, whose memory it counts.
 
 use causeway_net::release_startup_pages;
 

@@ -147,7 +147,8 @@ fn nothing_reaches_a_wrong_worker_while_a_group_is_being_bound() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                senders.iter().for_each(|sender| _ = sender.send_to(b"?", server)); // refused while the port is not open
+                // Refused while the port is not open.
+                senders.iter().for_each(|sender| _ = sender.send_to(b"?", server));
             }
         });
         let mut heard = 0;

@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use causeway_net::{Io, Listener, MAX_QUEUE, StreamEnd, StreamListenerOptions, Unsent};
-use support::{Event, Manner, Worker};
+use support::{Behavior, Event, Worker};
 
 over_each_backend!(
     frames_survive_every_way_of_splitting_them,
@@ -42,7 +42,7 @@ fn frame(content: &[u8]) -> Vec<u8> {
 }
 
 fn frames_survive_every_way_of_splitting_them() {
-    let (worker, server) = Worker::start(Manner::Echoes, listen);
+    let (worker, server) = Worker::start(Behavior::Echoes, listen);
     let mut client = connect(server);
     let frames: Vec<_> =
         [0, 1, 17, 1_000, 60_000, 2].iter().map(|len| frame(&vec![*len as u8; *len])).collect();
@@ -74,7 +74,7 @@ fn frames_survive_every_way_of_splitting_them() {
 }
 
 fn a_slow_reader_loses_whole_frames_beyond_the_bound_and_keeps_the_rest() {
-    let (worker, server) = Worker::start(Manner::Tells, listen);
+    let (worker, server) = Worker::start(Behavior::Reports, listen);
     let mut client = connect(server);
     let Event::Accepted(stream) = worker.event() else { panic!("a connection") };
     let outcomes = worker.with_io(move |io| {
@@ -100,15 +100,15 @@ fn a_slow_reader_loses_whole_frames_beyond_the_bound_and_keeps_the_rest() {
 }
 
 fn what_the_kernel_does_not_take_at_once_is_written_when_it_does() {
-    let (worker, server) = Worker::start(Manner::Echoes, listen);
+    let (worker, server) = Worker::start(Behavior::Echoes, listen);
     let client = connect(server);
     let mut reader = client.try_clone().unwrap();
     let content = vec![5; 50_000];
     let writer = std::thread::spawn({
         let (mut client, whole) = (client, frame(&content));
         move || {
-            // Slower than the bound is reached: the answers wait in the kernel's buffers and in the
-            // queue.
+            // Read more slowly than the limit is reached: the replies wait in the kernel's buffers
+            // and in the queue.
             for _ in 0..40 {
                 client.write_all(&whole).unwrap();
             }
@@ -130,7 +130,7 @@ fn what_the_kernel_does_not_take_at_once_is_written_when_it_does() {
 }
 
 fn a_peer_that_closed_its_side_still_reads_what_it_asked_for() {
-    let (worker, server) = Worker::start(Manner::Echoes, listen);
+    let (worker, server) = Worker::start(Behavior::Echoes, listen);
     let mut client = connect(server);
     let question = frame(&[9; 40_000]);
     client.write_all(&question).unwrap();
@@ -151,7 +151,7 @@ fn a_peer_that_closed_its_side_still_reads_what_it_asked_for() {
 }
 
 fn a_reset_ends_one_stream_and_no_other() {
-    let (worker, server) = Worker::start(Manner::Echoes, listen);
+    let (worker, server) = Worker::start(Behavior::Echoes, listen);
     let mut other = connect(server);
     let client = connect(server);
     socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
@@ -166,7 +166,7 @@ fn a_reset_ends_one_stream_and_no_other() {
 }
 
 fn bytes_that_are_no_frame_end_the_stream() {
-    let (worker, server) = Worker::start(Manner::Tells, listen);
+    let (worker, server) = Worker::start(Behavior::Reports, listen);
     let mut client = connect(server);
     client.write_all(&[frame(b"good"), vec![0xff; 100], frame(b"never")].concat()).unwrap();
     let Event::Accepted(_) = worker.event() else { panic!("a connection") };
@@ -178,7 +178,7 @@ fn bytes_that_are_no_frame_end_the_stream() {
 }
 
 fn a_refused_connection_is_reset_at_once() {
-    let (worker, server) = Worker::start(Manner::Refuses, listen);
+    let (worker, server) = Worker::start(Behavior::Refuses, listen);
     let mut client = connect(server);
     assert_eq!(client.read(&mut [0; 10]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     let Event::Accepted(_) = worker.event() else { panic!("asked about") };
@@ -188,7 +188,7 @@ fn a_refused_connection_is_reset_at_once() {
 }
 
 fn a_stream_that_the_service_closes_delivers_what_was_queued() {
-    let (worker, server) = Worker::start(Manner::Tells, listen);
+    let (worker, server) = Worker::start(Behavior::Reports, listen);
     let mut client = connect(server);
     let Event::Accepted(stream) = worker.event() else { panic!("a connection") };
     let late = worker.with_io(move |io| {
@@ -209,7 +209,7 @@ fn a_stream_that_the_service_closes_delivers_what_was_queued() {
 
 fn a_datagram_and_a_stream_meet_in_one_batch() {
     let (worker, (server, (key, udp))) =
-        Worker::start(Manner::Tells, |io| (listen(io), support::listen_udp(io, "127.0.0.1:0")));
+        Worker::start(Behavior::Reports, |io| (listen(io), support::listen_udp(io, "127.0.0.1:0")));
     let mut client = connect(server);
     let Event::Accepted(stream) = worker.event() else { panic!("a connection") };
     let peer = support::plain_socket("127.0.0.1:0");
@@ -234,7 +234,7 @@ fn frames_of_one_read_leave_as_datagrams_with_a_longer_header_and_disturb_each_o
     let to = peer.local_addr().unwrap();
     let (_worker, server) = Worker::start_as(|io| {
         let key = support::listen_udp(io, "127.0.0.1:0").0;
-        (Manner::SendsFramesTo(key, to), listen(io))
+        (Behavior::SendsFramesTo(key, to), listen(io))
     });
     let mut client = connect(server);
     let contents: Vec<Vec<u8>> =

@@ -1,5 +1,5 @@
-//! A bound of a turn holds for the turn, whoever fills it (H52). What is to be served lies in the
-//! kernel before the loop runs; the turns are counted, not the time.
+//! The limits of a turn hold for all sources together (H52). Everything that is to be served waits
+//! in the kernel before the loop runs; the turns are counted, not the time.
 
 #![allow(clippy::unwrap_used)] // what a test calls fails as the test would
 
@@ -19,7 +19,7 @@ over_each_backend!(
     h52_frames_of_all_streams_are_bounded_in_a_turn,
     h52_a_stream_does_not_wait_for_all_that_others_have_sent,
     h52_a_datagram_does_not_wait_for_the_streams,
-    h52_a_letter_does_not_wait_for_the_streams,
+    h52_a_message_does_not_wait_for_the_streams,
     h52_connections_from_all_listeners_are_bounded_in_a_turn,
 );
 
@@ -28,21 +28,21 @@ const FRAMES: usize = 1024;
 const LEAST_SHARE: usize = 16;
 const ACCEPTS: usize = 64;
 
-/// What happened, in its order: each with the turn.
+/// A call of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Happened {
     Accepted(StreamKey),
-    /// A frame's number.
+    /// A frame, by its number.
     Frame(StreamKey, u32),
     Datagram,
-    Letter,
+    Message,
 }
 
-/// Notes what happens until so much has.
+/// Notes the calls of the service, each with its turn, until `until` have come.
 struct Notes {
     all: Vec<(u64, Happened)>,
     until: usize,
-    /// Called when so many frames have come.
+    /// A function that is called when this many calls have come.
     at: (usize, Option<Box<dyn FnOnce()>>),
 }
 
@@ -59,7 +59,7 @@ impl Notes {
         }
     }
 
-    /// The most of a kind in one turn.
+    /// Maximum number of calls of a kind in one turn.
     fn most_in_a_turn(&self, is_meant: impl Fn(&Happened) -> bool) -> usize {
         let mut turns = HashMap::new();
         self.all
@@ -96,11 +96,11 @@ impl Service for Notes {
     }
 
     fn message(&mut self, _: Sample, (): (), io: &mut Io) {
-        self.note(Happened::Letter, io);
+        self.note(Happened::Message, io);
     }
 }
 
-/// A loop that has not begun.
+/// A loop that does not run yet.
 struct Scene {
     event_loop: EventLoop,
     listeners: Vec<SocketAddr>,
@@ -123,7 +123,7 @@ impl Scene {
         Self { event_loop, listeners, datagrams, mailbox: Mailbox::new(16).unwrap() }
     }
 
-    /// Clients that have sent so many frames each.
+    /// Clients that have sent `frames` frames each.
     fn clients(&self, count: usize, frames: u32) -> Vec<TcpStream> {
         let bytes: Vec<u8> = (0..frames).flat_map(u32::to_be_bytes).collect();
         let dial = |number: usize| {
@@ -135,7 +135,7 @@ impl Scene {
         (0..count).map(dial).collect()
     }
 
-    /// Runs until so much has happened; when the first number of it has, `act` is called.
+    /// Runs until `until` calls have come; `act` is called after the first number of them.
     fn run_and(mut self, until: usize, at: usize, act: impl FnOnce() + 'static) -> Notes {
         let mut notes = Notes { all: Vec::new(), until, at: (at, Some(Box::new(act))) };
         self.event_loop.run(&mut notes, &self.mailbox.receiver).unwrap();
@@ -204,7 +204,7 @@ fn h52_a_datagram_does_not_wait_for_the_streams() {
     assert!(waited <= 2 * FRAMES + ACCEPTS, "it waited for {waited} frames");
 }
 
-fn h52_a_letter_does_not_wait_for_the_streams() {
+fn h52_a_message_does_not_wait_for_the_streams() {
     const CLIENTS: usize = 300;
     const EACH: u32 = 1_000;
     const SENT: usize = 20_000;
@@ -213,7 +213,7 @@ fn h52_a_letter_does_not_wait_for_the_streams() {
     let sender = scene.mailbox.sender.clone();
     let notes = scene
         .run_and(CLIENTS + CLIENTS * EACH as usize + 1, SENT, move || sender.send(()).unwrap());
-    let waited = notes.place(|happened| *happened == Happened::Letter) - SENT;
+    let waited = notes.place(|happened| *happened == Happened::Message) - SENT;
     assert!(waited <= 2 * FRAMES + ACCEPTS, "it waited for {waited} frames");
 }
 

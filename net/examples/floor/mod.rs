@@ -1,30 +1,30 @@
-//! What both floors share: the listener's batches of datagrams, and whose datagram it is.
+//! The parts that both floors share: the listener's batches of datagrams, and the table of clients.
 //!
-//! A floor relays without any protocol logic: it is the least that a relay on plain sockets can
-//! cost, and what turnd is measured against. A client says `FLR1`, IPv4 address and port of its
-//! peer (10 bytes), and is answered `FLR1`, IPv4 address and port of the relayed socket
-//! that was bound for it. From then on what the client sends is 4 bytes of header and data; the
-//! peer gets the data, and what the peer sends comes back behind such a header.
+//! A floor relays without any protocol logic: it is the minimum cost of a relay on plain sockets,
+//! and turnd is measured against it. A client sends `FLR1` with the IPv4 address and port of its
+//! peer (10 bytes), and gets `FLR1` with the IPv4 address and port of the relayed socket that was
+//! bound for it. From then on the client sends a header of 4 bytes and data; the peer gets the
+//! data, and data of the peer comes back behind such a header.
 
 use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// Datagrams for one system call.
+/// Maximum number of datagrams in one system call.
 pub(crate) const BATCH: usize = 64;
-/// Bytes that a datagram may have.
+/// Maximum length of a datagram, in bytes.
 pub(crate) const SLOT: usize = 2048;
-/// The header of ChannelData.
+/// Length of the header of ChannelData, in bytes.
 pub(crate) const HEADER: usize = 4;
-/// Allocations that one floor holds at most.
+/// Maximum number of allocations of one floor.
 pub(crate) const ALLOCATIONS: usize = 8192;
 
-/// An IPv4 transport address as the kernel has it.
+/// An IPv4 transport address in the form of the kernel.
 pub(crate) type Name = libc::sockaddr_in;
 
-/// What a floor is told: where it listens, where it relays, and whether it answers 20 bytes with 32
-/// instead of relaying.
+/// The arguments of a floor: its listening address, its relay address, and whether it answers 20
+/// bytes with 32 instead of relaying.
 pub(crate) struct Arguments {
     pub(crate) listener: UdpSocket,
     pub(crate) relay: Ipv4Addr,
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// `floor_… LISTEN RELAY [binding]`
+    /// Reads the command line: `floor_… LISTEN RELAY [binding]`.
     pub(crate) fn parse() -> io::Result<Self> {
         let words: Vec<String> = std::env::args().skip(1).collect();
         let usage = || io::Error::other("usage: floor LISTEN-ADDRESS:PORT RELAY-ADDRESS [binding]");
@@ -55,10 +55,10 @@ pub(crate) struct Allocation {
     pub(crate) peer: Name,
 }
 
-/// All allocations, and from a client's address to its own.
+/// All allocations, and the index from a client's address to its allocation.
 pub(crate) struct Allocations {
     pub(crate) list: Vec<Allocation>,
-    /// Open addressing: the client's address, and its place in the list.
+    /// Open addressing: the client's address, and the index of its allocation.
     slots: Box<[(u64, u32)]>,
     relay: Ipv4Addr,
 }
@@ -126,7 +126,7 @@ fn key(name: &Name) -> u64 {
     u64::from(u32::from_be(name.sin_addr.s_addr)) << 16 | u64::from(u16::from_be(name.sin_port))
 }
 
-/// Datagrams for or from one socket, of one system call.
+/// The datagrams of one system call, for or from one socket.
 pub(crate) struct Batch {
     pub(crate) names: Box<[Name]>,
     vectors: Box<[libc::iovec]>,
@@ -158,10 +158,10 @@ impl Batch {
         self.len == BATCH
     }
 
-    /// Puts a datagram in; it is sent by the next `send`.
+    /// Queues a datagram for the next `send`.
     ///
     /// # Safety
-    /// `data` is good for `len` bytes until then.
+    /// `data` must be valid for `len` bytes until then.
     #[inline]
     pub(crate) unsafe fn push(&mut self, to: &Name, data: *const u8, len: usize) {
         self.names[self.len] = *to;
@@ -169,7 +169,7 @@ impl Batch {
         self.len += 1;
     }
 
-    /// Sends all of them. What the socket has no room for is lost, as in a network.
+    /// Sends all queued datagrams. Those that the socket has no room for are lost, as in a network.
     pub(crate) fn send(&mut self, socket: RawFd) {
         let mut done = 0;
         while done < self.len {
@@ -201,7 +201,7 @@ impl Batch {
         got.max(0) as usize
     }
 
-    /// How long the datagram is that `receive` put into the slot.
+    /// The length of the datagram that `receive` put into the slot.
     pub(crate) fn received(&self, slot: usize) -> usize {
         self.messages[slot].msg_len as usize
     }
@@ -230,8 +230,8 @@ fn set_buffers(socket: RawFd, len: libc::c_int) {
     }
 }
 
-/// DF on all datagrams, whatever ICMP says of MTUs: without it the kernel draws an identification
-/// for each from a table that all sockets share.
+/// Sets DF on all datagrams, whatever ICMP reports about MTUs: without it the kernel draws an
+/// identification for each from a table that all sockets share.
 fn set_dont_fragment(socket: RawFd) {
     let probe = libc::IP_PMTUDISC_PROBE;
     // SAFETY: the kernel reads the four bytes of `probe`.
@@ -265,7 +265,7 @@ pub(crate) fn slots(count: usize) -> &'static mut [[u8; SLOT]] {
     }
 }
 
-/// A socket for each allocation, as far as the hard limit goes.
+/// Raises the limit of descriptors to its hard limit: each allocation has a socket.
 fn raise_open_files() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel writes to and reads from `limit`.

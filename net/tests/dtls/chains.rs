@@ -1,5 +1,5 @@
-//! What an operator has is served: chains of RSA and ECDSA certificates, several of them, changed
-//! while the server runs.
+//! Certificates of operators: chains of RSA and ECDSA, several of them, replaced while the server
+//! runs.
 
 use std::cell::RefCell;
 use std::rc::Rc;

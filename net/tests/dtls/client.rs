@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use openssl::ssl::{HandshakeError, SslConnector, SslMethod, SslStream, SslVerifyMode};
 use openssl::x509::X509;
 
-/// What becomes of a datagram: it is replaced by any number of them.
+/// The fate of a datagram: any number of datagrams replace it.
 pub(crate) type Fate = Box<dyn FnMut(Vec<u8>) -> Vec<Vec<u8>>>;
 
-/// Every datagram comes through.
+/// Every datagram arrives.
 pub(crate) fn faithful() -> Fate {
     Box::new(|datagram| vec![datagram])
 }
 
-/// The datagrams at these places, counted from 0, are lost.
+/// The datagrams with these numbers, from 0, are lost.
 pub(crate) fn losing(places: &'static [usize]) -> Fate {
     let mut next = 0;
     Box::new(move |datagram| {
@@ -32,7 +32,7 @@ pub(crate) struct Path {
     out: Fate,
     back: Fate,
     arrived: VecDeque<Vec<u8>>,
-    /// All that the client sent, for those who listened.
+    /// Everything that the client sent, as an attacker on the path sees it.
     pub(crate) sent: Vec<Vec<u8>>,
 }
 
@@ -71,7 +71,7 @@ impl Write for Path {
     }
 }
 
-/// What a client wants of the server.
+/// The settings of a client.
 pub(crate) struct Wish<'a> {
     pub(crate) root: Option<&'a X509>,
     pub(crate) name: &'a str,
@@ -80,7 +80,7 @@ pub(crate) struct Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    /// A chain that ends at `root`, for `name`.
+    /// A client that accepts a chain that ends at `root`, for `name`.
     pub(crate) fn verified(root: &'a X509, name: &'a str) -> Self {
         Self { root: Some(root), name, alpn: b"", ciphers: None }
     }
@@ -92,12 +92,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Completes a handshake, retransmitting as OpenSSL does, or says what failed.
+    /// Completes a handshake, retransmitting as OpenSSL does.
     pub(crate) fn connect(path: Path, wish: &Wish<'_>) -> Result<Self, String> {
         Self::connect_within(Duration::from_secs(10), path, wish)
     }
 
-    /// The same, with less or more patience.
+    /// The same, within another time limit.
     pub(crate) fn connect_within(
         patience: Duration,
         path: Path,
@@ -158,7 +158,7 @@ impl Client {
         self.receive_within(Duration::from_secs(5)).expect("an answer")
     }
 
-    /// Says something and hears it back.
+    /// Sends bytes and asserts that they come back.
     pub(crate) fn assert_echo(&mut self, plaintext: &[u8]) {
         self.send(plaintext);
         assert_eq!(self.receive(), plaintext);

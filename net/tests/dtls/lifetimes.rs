@@ -7,7 +7,7 @@ use causeway_net::Unsent;
 
 use crate::authority::{Authority, Kind};
 use crate::client::{Client, Path, Wish, faithful};
-use crate::server::{Manner, Server, socket};
+use crate::server::{Server, Settings, socket};
 
 fn started() -> (Authority, Server) {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
@@ -58,7 +58,7 @@ fn a_client_that_the_service_refuses_is_told_so() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let server = Server::start_with(
         vec![authority.identity()],
-        Manner { refuses: true, ..Manner::default() },
+        Settings { refuses: true, ..Settings::default() },
     );
     let mut client = connect(&server, &authority);
     server.associated();
@@ -90,7 +90,7 @@ fn rfc6347_4_2_8_a_restarted_client_replaces_its_association_and_nobody_else_doe
     let mut client = connect(&server, &authority);
     let old = server.associated();
     let local = client.stream.get_ref().socket.local_addr().unwrap();
-    // Forged hellos, and a handshake that is never finished, leave it alone.
+    // Forged ClientHellos, and a handshake that is never finished, do not end it.
     let hello = client.stream.get_ref().sent[0].clone();
     for _ in 0..5 {
         client.stream.get_ref().socket.send_to(&hello, server.address).unwrap();
@@ -158,8 +158,8 @@ fn several_records_in_one_datagram_are_several_datagrams() {
     let mut client = connect(&server, &authority);
     server.associated();
     let already = client.stream.get_ref().sent.len();
-    // One by one they leave from a port that is nobody's, and come to nothing; then they leave
-    // together from the client's.
+    // One by one they leave from a port without an association, and have no effect; then they leave
+    // together from the client's port.
     let stub = socket("127.0.0.1:0");
     let real = std::mem::replace(&mut client.stream.get_mut().socket, stub);
     for word in [&b"one"[..], b"two", b"three"] {

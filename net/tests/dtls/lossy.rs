@@ -17,12 +17,12 @@ fn started() -> (Authority, Server) {
     (authority, server)
 }
 
-/// Each datagram twice.
+/// Every datagram arrives twice.
 fn doubling() -> Fate {
     Box::new(|datagram| vec![datagram.clone(), datagram])
 }
 
-/// Each two datagrams in the wrong order, from the `first` on.
+/// Each pair of datagrams arrives in the wrong order, from the `first` on.
 fn swapping(first: usize) -> Fate {
     let (mut next, mut held) = (0, None);
     Box::new(move |datagram| {
@@ -41,8 +41,8 @@ fn swapping(first: usize) -> Fate {
 #[test]
 fn rfc6347_4_2_4_a_lost_flight_is_sent_again() {
     let (authority, server) = started();
-    // The server's first: the HelloVerifyRequest is 0, its certificates follow; the client's:
-    // hello, hello with cookie, the rest.
+    // The server's: number 0 is the HelloVerifyRequest, its certificates follow. The client's:
+    // ClientHello, ClientHello with cookie, the rest.
     let cases: [(&'static [usize], &'static [usize]); 5] =
         [(&[0], &[]), (&[1], &[]), (&[2], &[]), (&[], &[0]), (&[], &[1, 2, 3, 4])];
     for (out, back) in cases {
@@ -54,8 +54,8 @@ fn rfc6347_4_2_4_a_lost_flight_is_sent_again() {
 #[test]
 fn rfc6347_4_2_4_the_last_flight_is_sent_again_when_the_client_s_comes_again() {
     let (authority, server) = started();
-    // How many datagrams the server's flights are depends on the length of the chain: count them
-    // first.
+    // The number of datagrams in the server's flights depends on the length of the chain: count
+    // them first.
     let counted = std::rc::Rc::new(std::cell::Cell::new(0));
     let counter = std::rc::Rc::clone(&counted);
     let counting: Fate = Box::new(move |datagram| {
@@ -92,8 +92,8 @@ fn a_path_that_repeats_or_reorders_changes_nothing() {
     for word in [&b"one"[..], b"two", b"three"] {
         client.send(word);
     }
-    // The path keeps every second answer until there is another: the third brings the second along,
-    // or is kept itself.
+    // The path keeps every second reply until there is another: the third releases the second, or
+    // is kept itself.
     let heard: Vec<_> =
         std::iter::from_fn(|| client.receive_within(Duration::from_millis(300))).collect();
     assert!(heard.contains(&b"one".to_vec()) && heard.contains(&b"two".to_vec()), "{heard:?}");
@@ -111,7 +111,7 @@ fn rfc6347_4_1_2_6_a_repeated_record_is_dropped_however_late_it_comes() {
         client.stream.get_ref().socket.send_to(sent.last().unwrap(), server.address).unwrap();
     }
     server.wait_for("the drops", |server| server.stats.dropped_unauthentic.value() == 3);
-    // What of the handshake comes again is no record of an association either, and harms none.
+    // Repeated datagrams of the handshake are no records of an association, and harm none.
     for datagram in &sent {
         client.stream.get_ref().socket.send_to(datagram, server.address).unwrap();
     }

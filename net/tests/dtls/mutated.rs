@@ -1,4 +1,4 @@
-//! Datagrams that were real once: bytes changed, cut, repeated, put together.
+//! Mutated datagrams: bytes of real ones changed, cut, repeated, put together.
 
 use std::io::Write;
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl Chance {
         (self.0 >> 33) as usize % bound
     }
 
-    /// A datagram made of these.
+    /// A datagram made of these ones.
     fn mutate(&mut self, known: &[Vec<u8>]) -> Vec<u8> {
         let mut datagram = known[self.below(known.len())].clone();
         for _ in 0..=self.below(3) {
@@ -26,7 +26,7 @@ impl Chance {
                 0 => datagram.truncate(at),
                 1 => datagram.extend_from_slice(&known[self.below(known.len())]),
                 2 => drop(datagram.drain(..at)),
-                // The header, which nothing protects before the record is decrypted, is worth most.
+                // Mostly the header, which nothing protects before the record is decrypted.
                 3 if datagram.len() > 13 => datagram[self.below(13)] = self.below(256) as u8,
                 4 if datagram.len() > 26 => datagram[self.below(26)] ^= 1 << self.below(8),
                 _ if at < datagram.len() => datagram[at] = self.below(256) as u8,
@@ -60,13 +60,12 @@ fn h23_what_is_made_of_real_records_harms_no_association() {
     for round in 0..200 {
         for _ in 0..100 {
             let datagram = chance.mutate(&known);
-            // What begins as STUN or ChannelData goes to the service as it is, and is not of
-            // interest here.
+            // A datagram that begins as STUN or ChannelData goes to the service as it is.
             if datagram.first().is_some_and(|first| (20..=63).contains(first)) {
                 attacker.send_to(&datagram, server.address).unwrap();
             }
         }
-        // A record that came through whole is a record.
+        // A record that stayed whole is still valid.
         server.with_io(|_| ());
         while server.events.try_recv().is_ok() {}
         while client.receive_within(Duration::from_millis(1)).is_some() {}
@@ -102,7 +101,7 @@ fn h23_what_is_made_of_a_real_handshake_harms_nobody_else() {
             all.insert(place, datagram);
             all
         });
-        // It may succeed or not: handshakes are in the clear, and whoever changes one can end it.
+        // It may succeed or not: handshakes are in the clear, and an attacker can end one.
         let path = Path::new(socket("127.0.0.3:0"), server.address, fate, faithful());
         let _ = Client::connect_within(Duration::from_millis(500), path, &wish);
         while server.events.try_recv().is_ok() {}

@@ -6,10 +6,10 @@ use causeway_net::TrustedProxies;
 
 use crate::authority::{Authority, Kind};
 use crate::client::{Client, Fate, Path, Wish, faithful};
-use crate::server::{Manner, Server, socket};
+use crate::server::{Server, Settings, socket};
 
-/// What a proxy does on the way to the server: it names the client's address, 192.0.2.1 with this
-/// port, and what was sent to.
+/// A proxy on the way to the server: it names the client's address, 192.0.2.1 with this port, and
+/// the destination.
 fn naming(port: u16) -> Fate {
     Box::new(move |datagram| {
         let header =
@@ -23,7 +23,7 @@ fn clients_behind_one_proxy_have_associations_of_their_own() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let proxies = Some(Arc::new(TrustedProxies::new([("127.0.0.2".parse().unwrap(), 32)])));
     let server =
-        Server::start_with(vec![authority.identity()], Manner { proxies, ..Manner::default() });
+        Server::start_with(vec![authority.identity()], Settings { proxies, ..Settings::default() });
     let proxy = socket("127.0.0.2:0");
     let connect = |port| {
         let path = Path::new(proxy.try_clone().unwrap(), server.address, naming(port), faithful());

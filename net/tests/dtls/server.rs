@@ -18,11 +18,11 @@ pub(crate) const TAG: u64 = 77;
 pub(crate) enum Event {
     Associated(AssociationInfo),
     Dissociated(AssociationInfo),
-    /// A plaintext, or what came in the clear.
+    /// A decrypted datagram, or a plain one.
     Datagram(Arrival, Vec<u8>),
 }
 
-type Letter = Box<dyn FnOnce(&mut Io) + Send>;
+type Message = Box<dyn FnOnce(&mut Io) + Send>;
 
 struct Echo {
     events: mpsc::Sender<Event>,
@@ -30,7 +30,7 @@ struct Echo {
 }
 
 impl Service for Echo {
-    type Message = Letter;
+    type Message = Message;
 
     fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
         let _ = self.events.send(Event::Datagram(*arrival, packet.payload().to_vec()));
@@ -53,16 +53,16 @@ impl Service for Echo {
         let _ = self.events.send(Event::Dissociated(*association));
     }
 
-    fn message(&mut self, _: Sample, letter: Letter, io: &mut Io) {
-        letter(io);
+    fn message(&mut self, _: Sample, message: Message, io: &mut Io) {
+        message(io);
     }
 }
 
-/// How a server differs from others.
+/// The settings of a server.
 #[derive(Default)]
-pub(crate) struct Manner {
+pub(crate) struct Settings {
     pub(crate) limits: HandshakeLimits,
-    /// The service takes no association.
+    /// Whether the service refuses associations.
     pub(crate) refuses: bool,
     pub(crate) proxies: Option<Arc<TrustedProxies>>,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Server {
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) handshaker: Handshaker,
-    mail: mailbox::Sender<Letter>,
+    mail: mailbox::Sender<Message>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -85,12 +85,12 @@ pub(crate) fn offer(identities: Vec<Identity>) -> Offer {
 
 impl Server {
     pub(crate) fn start(identities: Vec<Identity>) -> Self {
-        Self::start_with(identities, Manner::default())
+        Self::start_with(identities, Settings::default())
     }
 
     pub(crate) fn start_with(
         identities: Vec<Identity>,
-        Manner { limits, refuses, proxies }: Manner,
+        Settings { limits, refuses, proxies }: Settings,
     ) -> Self {
         let handshaker = Handshaker::start(offer(identities), limits).unwrap();
         let mut event_loop = EventLoop::with_handshaker(Clock::start(), Some(&handshaker)).unwrap();
@@ -112,12 +112,12 @@ impl Server {
         Self { address, events, stats, handshaker, mail: sender, thread: Some(thread) }
     }
 
-    /// The next event.
+    /// Waits for the next event.
     pub(crate) fn event(&self) -> Event {
         self.events.recv_timeout(Duration::from_secs(10)).expect("an event")
     }
 
-    /// The next event, which is a new association.
+    /// Waits for the next event, which must be a new association.
     pub(crate) fn associated(&self) -> AssociationInfo {
         match self.event() {
             Event::Associated(info) => info,
@@ -125,7 +125,7 @@ impl Server {
         }
     }
 
-    /// The next event, which is the end of an association.
+    /// Waits for the next event, which must be the end of an association.
     pub(crate) fn dissociated(&self) -> AssociationKey {
         match self.event() {
             Event::Dissociated(info) => info.key,
@@ -133,7 +133,7 @@ impl Server {
         }
     }
 
-    /// The next event, which is a datagram.
+    /// Waits for the next event, which must be a datagram.
     pub(crate) fn datagram(&self) -> (Arrival, Vec<u8>) {
         match self.event() {
             Event::Datagram(arrival, bytes) => (arrival, bytes),
@@ -147,14 +147,14 @@ impl Server {
         }
     }
 
-    /// Does something on the worker's thread and waits for its result.
+    /// Runs `act` on the worker's thread and waits for its result.
     pub(crate) fn with_io<R: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Io) -> R + Send + 'static,
     ) -> R {
         let (tell, result) = mpsc::channel();
-        let letter: Letter = Box::new(move |io| drop(tell.send(act(io))));
-        self.mail.send(letter).map_err(|_| "the mailbox is full").unwrap();
+        let message: Message = Box::new(move |io| drop(tell.send(act(io))));
+        self.mail.send(message).map_err(|_| "the mailbox is full").unwrap();
         result.recv_timeout(Duration::from_secs(5)).expect("the loop is alive")
     }
 
@@ -166,7 +166,7 @@ impl Server {
             .value
     }
 
-    /// Waits for something that is counted.
+    /// Waits until a counter satisfies a condition.
     pub(crate) fn wait_for(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
         for _ in 0..500 {
             if is_so(self) {

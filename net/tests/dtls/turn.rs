@@ -1,4 +1,4 @@
-//! How many records a turn takes, however many datagrams they come in (H52).
+//! Maximum number of records in a turn, however many datagrams they come in (H52).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -58,7 +58,7 @@ fn h52_records_of_all_datagrams_are_bounded_in_a_turn_and_come_in_order() {
         })
         .collect();
     let address = server.address;
-    // While the worker is busy with this letter, all of them come into the kernel.
+    // While the worker is busy with this message, all of them come into the kernel.
     server.with_io(move |_| {
         datagrams
             .iter()

@@ -1,4 +1,4 @@
-//! Clients whose address is not proven, and those who only take places.
+//! Clients whose address is not proven, and clients that leave handshakes half-open.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use causeway_net::secure::HandshakeLimits;
 
 use crate::authority::{Authority, Kind};
 use crate::client::{Client, Path, Wish, faithful};
-use crate::server::{Manner, Server, socket};
+use crate::server::{Server, Settings, socket};
 
 fn path(server: &Server, local: &str) -> Path {
     Path::new(socket(local), server.address, faithful(), faithful())
@@ -123,13 +123,13 @@ fn h13_those_who_only_take_places_are_bounded_by_prefix_and_time() {
         ..HandshakeLimits::default()
     };
     let server =
-        Server::start_with(vec![authority.identity()], Manner { limits, ..Manner::default() });
+        Server::start_with(vec![authority.identity()], Settings { limits, ..Settings::default() });
     let stalled: Vec<_> = (0..5).map(|_| stall(&server, "127.0.0.2:0")).collect();
     server.wait_for("the refusals", |server| {
         server.reading("handshakes_failed", Some("half_open")) >= 2
     });
     assert_eq!(server.reading("handshakes_half_open", None), 3);
-    // Another prefix is served all the same.
+    // Another prefix is still served.
     let wish = Wish::verified(&authority.root, "turn.example.org");
     Client::connect(path(&server, "127.0.0.3:0"), &wish).unwrap().assert_echo(b"hello");
     server.wait_for("the time limit", |server| server.reading("handshakes_half_open", None) == 0);
@@ -143,14 +143,14 @@ fn h13_no_more_begin_than_the_rate_allows() {
     let authority = Authority::new(Kind::Ecdsa, "turn.example.org");
     let limits = HandshakeLimits { dtls_per_second: 4, ..HandshakeLimits::default() };
     let server =
-        Server::start_with(vec![authority.identity()], Manner { limits, ..Manner::default() });
+        Server::start_with(vec![authority.identity()], Settings { limits, ..Settings::default() });
     let stalled: Vec<_> = (0..10).map(|_| stall(&server, "127.0.0.1:0")).collect();
     server
         .wait_for("the refusals", |server| server.reading("handshakes_failed", Some("rate")) >= 3);
     drop(stalled);
 }
 
-/// Proves its address and then hears nothing any more.
+/// Proves its address and then receives nothing any more.
 fn stall(server: &Server, local: &str) -> UdpSocket {
     let kept = socket(local);
     let hello = client_hello();

@@ -1,6 +1,7 @@
-//! Certificate chains as operators have them, made for a test.
+//! Certificate chains for tests: a root, two intermediates and a leaf.
 
-#![allow(dead_code, clippy::unwrap_used)] // not every test file uses all of it, and what fails here has failed the test
+// Not every test file uses all of it, and what fails here has failed the test.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use openssl::rsa::Rsa;
 use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Name};
 
-/// What kind of key each certificate of a chain has.
+/// The kind of key of each certificate of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Rsa,
@@ -31,12 +32,12 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// With a leaf for one name.
+    /// A chain with a leaf for one name.
     pub(crate) fn new(kind: Kind, name: &str) -> Self {
         Self::naming(kind, &[name])
     }
 
-    /// With a leaf for these host names and addresses.
+    /// A chain with a leaf for these host names and addresses.
     pub(crate) fn naming(kind: Kind, names: &[&str]) -> Self {
         let root_key = key(kind);
         let root = certificate("root", &root_key, None, &[]);
@@ -61,7 +62,7 @@ impl Authority {
         Identity::from_pem(&self.pem(), &self.key_pem()).unwrap()
     }
 
-    /// A handshaker that shows this chain alone.
+    /// A handshaker that offers only this chain.
     pub(crate) fn handshaker(&self, limits: HandshakeLimits) -> Handshaker {
         let offer = Offer { identities: vec![Arc::new(self.identity())], alpn: &[] };
         Handshaker::start(offer, limits).unwrap()

@@ -1,5 +1,4 @@
-//! A loop on a thread of its own whose service does what the test tells it, and tells what
-//! happened.
+//! A loop on a thread of its own. Its service does what the test asks for, and reports events.
 
 // Not every test file uses every helper, and a helper that fails has failed the test.
 #![allow(dead_code, clippy::unwrap_used)]
@@ -19,7 +18,7 @@ use causeway_net::{
     UdpOptions, UdpSocket, mailbox,
 };
 
-/// What the loop told its service.
+/// A call of the service.
 #[derive(Debug)]
 pub(crate) enum Event {
     Datagram(Arrival, Vec<u8>),
@@ -30,62 +29,60 @@ pub(crate) enum Event {
     Icmp(SocketKey, u64, IcmpError),
 }
 
-/// Something to do on the worker's thread.
-pub(crate) type Letter = Box<dyn FnOnce(&mut Io) + Send>;
+/// A message to the worker: a function that its thread runs.
+pub(crate) type Message = Box<dyn FnOnce(&mut Io) + Send>;
 
-/// What the service does on its own account. Streams speak frames of a 16-bit length and that many
-/// bytes.
+/// The behavior of the service. Streams carry frames of a 16-bit length and that many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// Tells the test, and waits for letters.
-    Tells,
-    /// Tells the test, and sends everything back: datagrams with their traffic class.
+pub(crate) enum Behavior {
+    /// Reports events, and waits for messages.
+    Reports,
+    /// Reports events, and sends everything back: datagrams with their traffic class.
     Echoes,
-    /// Sends everything back without a word.
+    /// Sends everything back, and reports nothing.
     EchoesQuietly,
-    /// Refuses connections.
+    /// Reports events, and refuses connections.
     Refuses,
-    /// Tells the test, and sends what a frame holds behind its length as a datagram, behind
-    /// [`LONG_HEADER`].
+    /// Reports events, and sends the content of a frame as a datagram, behind [`LONG_HEADER`].
     SendsFramesTo(SocketKey, SocketAddr),
-    /// Tells the test, and releases the socket that a datagram names by its number, big-endian.
-    ReleasesWhatIsNamed,
+    /// Reports events, and releases the socket whose key a datagram holds, big-endian.
+    ReleasesNamedSocket,
 }
 
-/// Longer than what stands in front of a frame's content.
+/// A header that is longer than the length in front of a frame's content.
 pub(crate) const LONG_HEADER: &[u8] = b"a header of forty-eight bytes, like a Data's....";
 
 struct Probe {
-    manner: Manner,
+    behavior: Behavior,
     events: mpsc::Sender<Event>,
     rejections: Arc<Mutex<Vec<Rejection>>>,
     halves: Arc<AtomicU64>,
 }
 
 impl Probe {
-    fn tell(&self, event: Event) {
-        if self.manner != Manner::EchoesQuietly {
+    fn report(&self, event: Event) {
+        if self.behavior != Behavior::EchoesQuietly {
             self.events.send(event).unwrap();
         }
     }
 
     fn echoes(&self) -> bool {
-        matches!(self.manner, Manner::Echoes | Manner::EchoesQuietly)
+        matches!(self.behavior, Behavior::Echoes | Behavior::EchoesQuietly)
     }
 }
 
 impl Service for Probe {
-    type Message = Letter;
+    type Message = Message;
 
     fn datagram(&mut self, _: Sample, arrival: &Arrival, packet: &mut Packet<'_>, io: &mut Io) {
-        self.tell(Event::Datagram(*arrival, packet.payload().to_vec()));
+        self.report(Event::Datagram(*arrival, packet.payload().to_vec()));
         if self.echoes() {
             let mut route = arrival.reply();
             route.tos = arrival.tos;
             let len = packet.payload().len();
             io.forward(&route, packet, b"echo", 0..len, 0);
         }
-        if self.manner == Manner::ReleasesWhatIsNamed {
+        if self.behavior == Behavior::ReleasesNamedSocket {
             io.release_udp(SocketKey::from_bits(u64::from_be_bytes(
                 packet.payload().try_into().unwrap(),
             )));
@@ -93,15 +90,15 @@ impl Service for Probe {
     }
 
     fn accepted(&mut self, _: Sample, stream: &StreamInfo, _: &mut Io) -> Admission {
-        self.tell(Event::Accepted(*stream));
-        match self.manner {
-            Manner::Refuses => Admission::Refuse,
+        self.report(Event::Accepted(*stream));
+        match self.behavior {
+            Behavior::Refuses => Admission::Refuse,
             _ => Admission::Accept { tag: 7 },
         }
     }
 
     fn secured(&mut self, _: Sample, stream: &StreamInfo, _: &mut Io) {
-        self.tell(Event::Secured(*stream));
+        self.report(Event::Secured(*stream));
     }
 
     fn frame_len(&mut self, _: &StreamInfo, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
@@ -113,12 +110,12 @@ impl Service for Probe {
     }
 
     fn frame(&mut self, _: Sample, stream: &StreamInfo, frame: &mut Packet<'_>, io: &mut Io) {
-        self.tell(Event::Frame(*stream, frame.payload().to_vec()));
+        self.report(Event::Frame(*stream, frame.payload().to_vec()));
         if self.echoes() {
             let len = frame.payload().len();
             let _ = io.forward_frame(stream.key, frame, &[], 0..len, 0);
         }
-        if let Manner::SendsFramesTo(socket, to) = self.manner {
+        if let Behavior::SendsFramesTo(socket, to) = self.behavior {
             let len = frame.payload().len();
             io.forward(
                 &Route { socket, to, from: None, tos: 0, dont_fragment: false },
@@ -139,57 +136,57 @@ impl Service for Probe {
     }
 
     fn closed(&mut self, _: Sample, stream: &StreamInfo, end: StreamEnd, _: &mut Io) {
-        self.tell(Event::Closed(*stream, end));
+        self.report(Event::Closed(*stream, end));
     }
 
     fn icmp(&mut self, _: Sample, socket: SocketKey, tag: u64, error: &IcmpError, _: &mut Io) {
-        self.tell(Event::Icmp(socket, tag, *error));
+        self.report(Event::Icmp(socket, tag, *error));
     }
 
-    fn message(&mut self, _: Sample, letter: Letter, io: &mut Io) {
-        letter(io);
+    fn message(&mut self, _: Sample, message: Message, io: &mut Io) {
+        message(io);
     }
 }
 
 /// A running loop, which ends with the test.
 pub(crate) struct Worker {
-    mail: mailbox::Sender<Letter>,
+    mail: mailbox::Sender<Message>,
     pub(crate) events: mpsc::Receiver<Event>,
     thread: Option<JoinHandle<()>>,
     pub(crate) stats: Arc<Stats>,
-    /// What the loop has refused without asking.
+    /// The refusals that the loop made without asking.
     pub(crate) rejections: Arc<Mutex<Vec<Rejection>>>,
-    /// How often it told of a half frame.
+    /// How often a half frame was reported.
     pub(crate) halves: Arc<AtomicU64>,
 }
 
 impl Worker {
-    /// Registers what `set_up` wants, and runs the loop on a thread.
-    pub(crate) fn start<R>(manner: Manner, set_up: impl FnOnce(&mut Io) -> R) -> (Self, R) {
-        Self::start_as(|io| (manner, set_up(io)))
+    /// Calls `set_up` to register sockets, and runs the loop on a thread.
+    pub(crate) fn start<R>(behavior: Behavior, set_up: impl FnOnce(&mut Io) -> R) -> (Self, R) {
+        Self::start_as(|io| (behavior, set_up(io)))
     }
 
-    /// The same, with a manner that depends on what was registered.
-    pub(crate) fn start_as<R>(set_up: impl FnOnce(&mut Io) -> (Manner, R)) -> (Self, R) {
+    /// The same, with a behavior that depends on what was registered.
+    pub(crate) fn start_as<R>(set_up: impl FnOnce(&mut Io) -> (Behavior, R)) -> (Self, R) {
         Self::start_with(None, set_up)
     }
 
     /// The same, with a handshaker.
     pub(crate) fn start_with<R>(
         handshaker: Option<&Handshaker>,
-        set_up: impl FnOnce(&mut Io) -> (Manner, R),
+        set_up: impl FnOnce(&mut Io) -> (Behavior, R),
     ) -> (Self, R) {
         let mut event_loop = EventLoop::with_backend(Clock::start(), backend(), handshaker)
             .expect("a loop over this backend");
         event_loop.allow_huge_pages(HUGE_PAGES.get());
-        let (manner, made) = set_up(event_loop.io());
+        let (behavior, made) = set_up(event_loop.io());
         let stats = Arc::clone(event_loop.io().stats());
         let mailbox = Mailbox::new(16).unwrap();
         let (tell, events) = mpsc::channel();
         let receiver = mailbox.receiver;
         let (rejections, halves) = <(Arc<Mutex<Vec<Rejection>>>, Arc<AtomicU64>)>::default();
         let mut probe = Probe {
-            manner,
+            behavior,
             events: tell,
             rejections: Arc::clone(&rejections),
             halves: Arc::clone(&halves),
@@ -201,7 +198,7 @@ impl Worker {
         )
     }
 
-    /// Does something on the worker's thread and waits for its result.
+    /// Runs `act` on the worker's thread and waits for its result.
     pub(crate) fn with_io<R: Send + Debug + 'static>(
         &self,
         act: impl FnOnce(&mut Io) -> R + Send + 'static,
@@ -214,7 +211,8 @@ impl Worker {
         result.recv_timeout(Duration::from_secs(5)).expect("the loop is alive")
     }
 
-    /// Returns when the loop has finished all that was begun before, so that its counters stand.
+    /// Returns when the loop has finished everything that was begun before, so that its counters
+    /// are final.
     pub(crate) fn settle(&self) {
         let turn = self.stats.turns.value();
         while self.stats.turns.value() <= turn {
@@ -222,12 +220,12 @@ impl Worker {
         }
     }
 
-    /// The next event.
+    /// Waits for the next event.
     pub(crate) fn event(&self) -> Event {
         self.events.recv_timeout(Duration::from_secs(5)).expect("an event")
     }
 
-    /// That nothing more happens.
+    /// Asserts that no event comes within 50 ms.
     pub(crate) fn assert_quiet(&self) {
         if let Ok(event) = self.events.recv_timeout(Duration::from_millis(50)) {
             panic!("unexpected {event:?}");
@@ -258,13 +256,13 @@ pub(crate) fn listen_udp(io: &mut Io, address: &str) -> (SocketKey, SocketAddr) 
 }
 
 thread_local! {
-    /// What loops are made over that this thread starts.
+    /// The backend of the loops that this thread starts.
     static BACKEND: Cell<Backend> = const { Cell::new(Backend::Epoll) };
-    /// Whether they may use huge pages.
+    /// Whether these loops may use huge pages.
     static HUGE_PAGES: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Loops that this thread starts from now on may use huge pages, or may not.
+/// Sets whether loops that this thread starts from now on may use huge pages.
 pub(crate) fn allow_huge_pages(allowed: bool) {
     HUGE_PAGES.set(allowed);
 }
@@ -286,10 +284,20 @@ pub(crate) fn over(backend: Backend, test: fn()) {
 macro_rules! over_each_backend {
     ($($test:ident),+ $(,)?) => {
         mod epoll {
-            $(#[test] fn $test() { super::support::over(causeway_net::Backend::Epoll, super::$test); })+
+            $(
+                #[test]
+                fn $test() {
+                    super::support::over(causeway_net::Backend::Epoll, super::$test);
+                }
+            )+
         }
         mod io_uring {
-            $(#[test] fn $test() { super::support::over(causeway_net::Backend::IoUring, super::$test); })+
+            $(
+                #[test]
+                fn $test() {
+                    super::support::over(causeway_net::Backend::IoUring, super::$test);
+                }
+            )+
         }
     };
 }

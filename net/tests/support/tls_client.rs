@@ -1,6 +1,7 @@
-//! A client that speaks frames over TLS, and verifies whom it speaks with.
+//! A client of frames over TLS that verifies the chain.
 
-#![allow(dead_code, clippy::unwrap_used)] // not every test file uses all of it, and what fails here has failed the test
+// Not every test file uses all of it, and what fails here has failed the test.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +19,7 @@ use super::authority::Authority;
 
 pub(crate) type Client = StreamOwned<ClientConnection, TcpStream>;
 
-/// A client's settings: it trusts the chain's root alone.
+/// The settings of a client that trusts only the chain's root.
 pub(crate) fn config(
     authority: &Authority,
     version: &'static SupportedProtocolVersion,
@@ -27,7 +28,7 @@ pub(crate) fn config(
     config_with(default_provider(), authority, version, alpn)
 }
 
-/// The same, with these suites.
+/// The same, with the cipher suites of `provider`.
 pub(crate) fn config_with(
     provider: CryptoProvider,
     authority: &Authority,

@@ -14,15 +14,19 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::authority::{Authority, Kind};
 use crate::server::{ALPN, Server, offer};
-use crate::support::{Event, Manner};
+use crate::support::{Behavior, Event};
 use crate::tls_client::{config, config_with, connect, dial, echo, handshake};
 
 #[test]
 fn chains_of_both_kinds_are_served_in_both_versions() {
     for kind in [Kind::Ecdsa, Kind::Rsa] {
         let authority = Authority::new(kind, "localhost");
-        let server =
-            Server::start(Manner::Echoes, false, offer(&[&authority]), HandshakeLimits::default());
+        let server = Server::start(
+            Behavior::Echoes,
+            false,
+            offer(&[&authority]),
+            HandshakeLimits::default(),
+        );
         for version in [&TLS12, &TLS13] {
             let mut client = connect(server.address, &config(&authority, version, &[]));
             assert_eq!(client.conn.peer_certificates().unwrap().len(), 3, "the chain is whole");
@@ -83,7 +87,7 @@ fn the_name_that_a_client_asks_for_chooses_the_certificate() {
     let first = Authority::naming(Kind::Ecdsa, &["a.example", "*.a.example", "127.0.0.1"]);
     let second = Authority::new(Kind::Rsa, "b.example");
     let server = Server::start(
-        Manner::EchoesQuietly,
+        Behavior::EchoesQuietly,
         true,
         offer(&[&first, &second]),
         HandshakeLimits::default(),
@@ -110,7 +114,7 @@ fn a_client_that_knows_one_kind_of_keys_gets_a_certificate_of_it() {
     let first = Authority::new(Kind::Ecdsa, "localhost");
     let second = Authority::new(Kind::Rsa, "localhost");
     let server = Server::start(
-        Manner::EchoesQuietly,
+        Behavior::EchoesQuietly,
         true,
         offer(&[&first, &second]),
         HandshakeLimits::default(),

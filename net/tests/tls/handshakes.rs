@@ -9,7 +9,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::authority::{Authority, Kind};
 use crate::server::{ALPN, Server, offer};
-use crate::support::{Event, Manner};
+use crate::support::{Behavior, Event};
 use crate::tls_client::{Client, config, connect, dial, echo, handshake};
 
 #[test]
@@ -38,7 +38,7 @@ fn h14_a_hello_of_single_bytes_is_served_and_counts_once() {
 fn h14_garbage_is_answered_by_an_alert_and_counted() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let server =
-        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+        Server::start(Behavior::Reports, true, offer(&[&authority]), HandshakeLimits::default());
     for (number, garbage) in
         [&[0x16; 5_000][..], &[0x16, 3, 1, 0, 4, 9, 9, 9, 9], &[0x17, 3, 3, 0, 1, 0]]
             .iter()
@@ -68,10 +68,10 @@ fn h14_a_flood_of_half_open_handshakes_is_bounded_and_leaves_nothing() {
         time: Duration::from_secs(2),
         ..Default::default()
     };
-    let server = Server::start(Manner::EchoesQuietly, true, offer(&[&authority]), limits);
+    let server = Server::start(Behavior::EchoesQuietly, true, offer(&[&authority]), limits);
     let mut good = connect(server.address, &config(&authority, &TLS13, &[]));
-    // A client of TLS 1.3 is done before the server is: until this comes back its handshake has a
-    // place.
+    // A client of TLS 1.3 is done before the server is: until this comes back, its handshake counts
+    // as half-open.
     echo(&mut good, b"before it");
     let flood: Vec<_> = (0..300)
         .map(|_| {
@@ -109,7 +109,7 @@ fn h14_a_client_that_goes_in_the_middle_no_longer_counts() {
 fn h14_a_silent_connection_to_a_port_of_tls_alone_is_closed_in_time() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let limits = HandshakeLimits { time: Duration::from_millis(300), ..Default::default() };
-    let server = Server::start(Manner::Tells, false, offer(&[&authority]), limits);
+    let server = Server::start(Behavior::Reports, false, offer(&[&authority]), limits);
     let mut client = dial(server.address);
     let begun = Instant::now();
     assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);

@@ -8,7 +8,7 @@ use causeway_net::secure::{HandshakeLimits, Handshaker, Offer};
 use causeway_net::{Listener, StreamListenerOptions};
 
 use crate::authority::Authority;
-use crate::support::{Manner, Worker};
+use crate::support::{Behavior, Worker};
 
 pub(crate) const ALPN: &[&[u8]] = &[b"stun.turn", b"stun.nat-discovery"];
 
@@ -28,7 +28,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(
-        manner: Manner,
+        behavior: Behavior,
         plain: bool,
         offer: Offer,
         limits: HandshakeLimits,
@@ -42,13 +42,13 @@ impl Server {
                     StreamListenerOptions { plain, tls: true, ..StreamListenerOptions::plain(4) },
                 )
                 .unwrap();
-            (manner, io.listener_addr(key).unwrap())
+            (behavior, io.listener_addr(key).unwrap())
         });
         Self { worker, address, handshaker }
     }
 
     pub(crate) fn echoing(authority: &Authority) -> Self {
-        Self::start(Manner::EchoesQuietly, true, offer(&[authority]), HandshakeLimits::default())
+        Self::start(Behavior::EchoesQuietly, true, offer(&[authority]), HandshakeLimits::default())
     }
 
     pub(crate) fn reading(&self, family: &str, cause: Option<&str>) -> u64 {

@@ -8,7 +8,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::authority::{Authority, Kind};
 use crate::server::{Server, offer};
-use crate::support::{Event, Manner};
+use crate::support::{Behavior, Event};
 use crate::tls_client::{config, connect, dial, echo};
 
 #[test]
@@ -54,7 +54,7 @@ fn plain_and_secure_connections_share_a_port() {
 fn a_slow_reader_loses_whole_frames_and_its_session_stays_whole() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let server =
-        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+        Server::start(Behavior::Reports, true, offer(&[&authority]), HandshakeLimits::default());
     let mut client = connect(server.address, &config(&authority, &TLS13, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(stream) = server.worker.event() else { panic!("TLS") };
@@ -102,7 +102,7 @@ fn a_slow_reader_loses_whole_frames_and_its_session_stays_whole() {
 fn a_frame_is_a_record_as_clients_that_read_one_record_at_a_time_expect() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let server =
-        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+        Server::start(Behavior::Reports, true, offer(&[&authority]), HandshakeLimits::default());
     let mut client = connect(server.address, &config(&authority, &TLS13, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(stream) = server.worker.event() else { panic!("TLS") };
@@ -125,7 +125,7 @@ fn a_frame_is_a_record_as_clients_that_read_one_record_at_a_time_expect() {
 fn a_stream_that_the_service_closes_delivers_what_was_queued_and_sends_close_notify() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let server =
-        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+        Server::start(Behavior::Reports, true, offer(&[&authority]), HandshakeLimits::default());
     let mut client = connect(server.address, &config(&authority, &TLS12, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(stream) = server.worker.event() else { panic!("TLS") };
@@ -149,7 +149,7 @@ fn a_stream_that_the_service_closes_delivers_what_was_queued_and_sends_close_not
 fn a_record_that_was_changed_ends_the_session_with_an_alert() {
     let authority = Authority::new(Kind::Ecdsa, "localhost");
     let server =
-        Server::start(Manner::Tells, true, offer(&[&authority]), HandshakeLimits::default());
+        Server::start(Behavior::Reports, true, offer(&[&authority]), HandshakeLimits::default());
     let mut client = connect(server.address, &config(&authority, &TLS13, &[]));
     let Event::Accepted(_) = server.worker.event() else { panic!("a connection") };
     let Event::Secured(_) = server.worker.event() else { panic!("TLS") };
