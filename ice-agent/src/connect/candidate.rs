@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use is::{Candidate, CandidateKind};
 use serde::Serialize;
 
+use crate::uri::ServerUri;
+
 use causeway_wire::Transport;
 
 /// The type of a candidate (RFC 8445 §5.1.1), named as in the candidate attribute (RFC 8839 §5.1).
@@ -56,11 +58,35 @@ pub(super) struct LocalCandidate {
     pub server: Option<String>,
     /// The transport to the TURN server of a relayed candidate.
     pub relayed_over: Option<Transport>,
-    /// Part of the priority (RFC 8445 §5.1.2.1); see [`LocalPreferences`].
+    /// Part of the priority (RFC 8445 §5.1.2.1); [`LocalPreferences`] assigns it.
     pub local_preference: u16,
 }
 
 impl LocalCandidate {
+    /// A candidate on an address of this host.
+    pub(super) fn host(address: SocketAddr) -> Self {
+        Self {
+            kind: CandidateType::Host,
+            address,
+            base: address,
+            server: None,
+            relayed_over: None,
+            local_preference: 0,
+        }
+    }
+
+    /// A candidate whose mapped address a STUN server reported.
+    pub(super) fn reflexive(mapped: SocketAddr, base: SocketAddr, server: &ServerUri) -> Self {
+        let (kind, server) = (CandidateType::Srflx, Some(server.to_string()));
+        Self { kind, address: mapped, base, server, ..Self::host(base) }
+    }
+
+    /// A candidate at a TURN server.
+    pub(super) fn relayed(address: SocketAddr, server: &ServerUri, over: Transport) -> Self {
+        let (kind, server) = (CandidateType::Relay, Some(server.to_string()));
+        Self { kind, server, relayed_over: Some(over), ..Self::host(address) }
+    }
+
     /// Converts it for the engine; `None` for an address that cannot be a candidate (unspecified,
     /// multicast, IPv4 link-local).
     #[must_use]
@@ -96,8 +122,13 @@ pub(super) struct LocalPreferences {
 }
 
 impl LocalPreferences {
-    /// The next preference for a candidate of this kind.
-    pub(super) fn next(
+    /// Assigns the next preference of its kind to a candidate.
+    pub(super) fn assign(&mut self, candidate: &mut LocalCandidate) {
+        candidate.local_preference =
+            self.next(candidate.kind, candidate.address, candidate.relayed_over);
+    }
+
+    fn next(
         &mut self,
         kind: CandidateType,
         address: SocketAddr,
@@ -142,14 +173,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_candidate_has_no_engine_form() {
-        let candidate = |address: &str| LocalCandidate {
-            kind: CandidateType::Host,
-            address: address.parse().unwrap(),
-            base: address.parse().unwrap(),
-            server: None,
-            relayed_over: None,
-            local_preference: 0,
-        };
+        let candidate = |address: &str| LocalCandidate::host(address.parse().unwrap());
         assert!(candidate("192.0.2.1:5000").to_engine().is_some());
         for bad in ["0.0.0.0:5000", "224.0.0.1:5000", "[::]:5000", "169.254.1.1:5000"] {
             assert!(candidate(bad).to_engine().is_none(), "{bad}");

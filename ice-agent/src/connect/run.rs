@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use causeway_wire::Transport;
 use tokio::sync::mpsc;
 
+use super::arguments::Args;
 use super::call::{Call, Output, Phase};
-use super::candidate::{CandidateType, LocalCandidate, LocalPreferences};
+use super::candidate::{LocalCandidate, LocalPreferences};
+use super::describe;
 use super::event::Event;
 use super::exchange::Plan;
 use super::gathering::Problem;
@@ -17,14 +18,13 @@ use super::host::{self, Bound, HostPolicy};
 use super::ice::Ice;
 use super::ice_credentials::IceCredentials;
 use super::meeting::Meeting;
-use super::reflexive::Reflexive;
+use super::reflexive::{Found, Reflexive};
 use super::relay::{Relay, RelayCommand, RelayEvent};
 use super::report::Report;
 use super::resolving::Resolving;
 use super::signaling::{Membership, RoomEvent};
 use super::sockets::{HostDatagram, HostSockets};
 use super::trace::PairAddresses;
-use super::{Args, describe};
 use crate::credentials::Credentials;
 use crate::interrupt::interrupted;
 use crate::output::{self, complain};
@@ -186,25 +186,15 @@ impl Run {
     async fn gather(&mut self) {
         let now = Instant::now();
         for base in self.sockets.bases() {
-            self.offer(now, CandidateType::Host, base, base, None, None);
+            self.offer(now, LocalCandidate::host(base));
             self.reflexives.push(Reflexive::new(base, Instant::now()));
         }
         self.carry_out().await;
     }
 
-    fn offer(
-        &mut self,
-        now: Instant,
-        kind: CandidateType,
-        address: SocketAddr,
-        base: SocketAddr,
-        server: Option<&ServerUri>,
-        relayed_over: Option<Transport>,
-    ) {
-        let local_preference = self.preferences.next(kind, address, relayed_over);
-        let server = server.map(ToString::to_string);
-        let local = LocalCandidate { kind, address, base, server, relayed_over, local_preference };
-        self.call.add_local(now, local);
+    fn offer(&mut self, now: Instant, mut candidate: LocalCandidate) {
+        self.preferences.assign(&mut candidate);
+        self.call.add_local(now, candidate);
     }
 
     /// Runs until the call is over or a deadline has passed.
@@ -393,14 +383,7 @@ impl Run {
                     [Some(allocated.relayed), allocated.additional].into_iter().flatten().collect();
                 let (server, addresses) = (relayed.server.clone(), relayed.addresses.clone());
                 for address in addresses {
-                    self.offer(
-                        now,
-                        CandidateType::Relay,
-                        address,
-                        address,
-                        Some(&server),
-                        Some(transport),
-                    );
+                    self.offer(now, LocalCandidate::relayed(address, &server, transport));
                 }
             }
             RelayEvent::Ended { relay } => self.relays[relay].ended = true,
@@ -422,14 +405,8 @@ impl Run {
                 match found {
                     Ok(found) => {
                         let base = self.reflexives[index].base();
-                        self.offer(
-                            now,
-                            CandidateType::Srflx,
-                            found.mapped,
-                            base,
-                            Some(&found.server),
-                            None,
-                        );
+                        let Found { server, mapped } = found;
+                        self.offer(now, LocalCandidate::reflexive(mapped, base, &server));
                     }
                     Err(problem) => self.problem(problem),
                 }

@@ -181,16 +181,23 @@ impl Membership {
     }
 }
 
+/// The signals of one post.
+#[derive(Debug, PartialEq, Eq)]
+struct Post {
+    /// The member that gets them.
+    to: u64,
+    /// The number of the first signal.
+    first: usize,
+    signals: Vec<Signal>,
+}
+
 impl Outgoing {
     /// The next post, if there is a receiver and a signal.
-    fn due(&self) -> Option<(u64, usize, Vec<Signal>)> {
+    fn due(&self) -> Option<Post> {
         let to = self.to?;
         let waiting = &self.signals[self.posted.min(self.signals.len())..];
-        if waiting.is_empty() {
-            None
-        } else {
-            Some((to, self.posted + 1, waiting.iter().take(MAX_POST / 2).cloned().collect()))
-        }
+        let signals: Vec<Signal> = waiting.iter().take(MAX_POST / 2).cloned().collect();
+        (!signals.is_empty()).then_some(Post { to, first: self.posted + 1, signals })
     }
 }
 
@@ -244,7 +251,7 @@ impl Session {
         )
     }
 
-    async fn post(&self, to: u64, first: usize, signals: Vec<Signal>) -> Result<(), HttpError> {
+    async fn post(&self, Post { to, first, signals }: Post) -> Result<(), HttpError> {
         let sealed =
             signals.into_iter().enumerate().map(|(index, signal)| self.seal(first + index, signal));
         let body = serde_json::to_vec(&PostedSignals { to, signals: sealed.collect() })
@@ -292,12 +299,12 @@ async fn post_all<E: From<RoomEvent>>(session: Arc<Session>, events: mpsc::Sende
             let outgoing = session.outgoing();
             (outgoing.due(), outgoing.conversation)
         };
-        let Some((to, first, signals)) = due else {
+        let Some(post) = due else {
             session.more.notified().await;
             continue;
         };
-        let count = signals.len();
-        let posted = session.post(to, first, signals).await;
+        let count = post.signals.len();
+        let posted = session.post(post).await;
         let is_current = |outgoing: &Outgoing| outgoing.conversation == conversation;
         match posted {
             Ok(()) => {
@@ -509,10 +516,7 @@ mod tests {
         let mut outgoing = Outgoing { signals: vec![DONE; 3], ..Outgoing::default() };
         assert!(outgoing.due().is_none(), "there is no receiver");
         outgoing.to = Some(2);
-        assert_eq!(
-            outgoing.due().map(|(to, first, signals)| (to, first, signals.len())),
-            Some((2, 1, 3))
-        );
+        assert_eq!(outgoing.due(), Some(Post { to: 2, first: 1, signals: vec![DONE; 3] }));
         outgoing.posted = 3;
         assert!(outgoing.due().is_none());
     }

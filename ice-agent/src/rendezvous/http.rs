@@ -15,8 +15,11 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
+use super::id::{BadRoomId, RoomId};
+use super::limits::{Limits, Refusal};
+use super::room::{Batch, MemberToken, Peer, Role, Seated};
+use super::rooms::Rooms;
 use super::secret::MAX_SEALED;
-use super::{BadRoomId, Batch, Limits, MemberToken, Peer, Refusal, Role, RoomId, Rooms, Seated};
 
 /// Maximum size of the body of a post, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;

@@ -18,6 +18,14 @@ pub struct Rooms {
     rooms: HashMap<RoomId, Room>,
 }
 
+/// The rooms of one network in which a member waits alone.
+struct Unpaired {
+    count: usize,
+    /// The creation of the oldest of them.
+    created: Instant,
+    oldest: RoomId,
+}
+
 impl Rooms {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
@@ -56,19 +64,20 @@ impl Rooms {
     /// network has fewer. So a crowd that fills the rendezvous does not lock others out, and paired
     /// rooms stay.
     fn make_room(&mut self, address: IpAddr) -> Result<(), Refusal> {
-        let mut waiting: HashMap<Prefix, (usize, Instant, RoomId)> = HashMap::new();
+        let mut unpaired: HashMap<Prefix, Unpaired> = HashMap::new();
         for (id, room) in self.rooms.iter().filter(|(_, room)| !room.is_paired()) {
             for prefix in room.addresses().map(Prefix::wide) {
-                let entry = waiting.entry(prefix).or_insert((0, room.created(), *id));
-                entry.0 += 1;
-                if room.created() < entry.1 {
-                    (entry.1, entry.2) = (room.created(), *id);
+                let first = Unpaired { count: 0, created: room.created(), oldest: *id };
+                let entry = unpaired.entry(prefix).or_insert(first);
+                entry.count += 1;
+                if room.created() < entry.created {
+                    (entry.created, entry.oldest) = (room.created(), *id);
                 }
             }
         }
-        let own = waiting.get(&Prefix::wide(address)).map_or(0, |(count, ..)| *count);
-        let (count, _, oldest) =
-            waiting.into_values().max_by_key(|(count, ..)| *count).ok_or(Refusal::TooManyRooms)?;
+        let own = unpaired.get(&Prefix::wide(address)).map_or(0, |rooms| rooms.count);
+        let most = unpaired.into_values().max_by_key(|rooms| rooms.count);
+        let Unpaired { count, oldest, .. } = most.ok_or(Refusal::TooManyRooms)?;
         if count <= own + 1 {
             return Err(Refusal::TooManyRooms);
         }

@@ -11,7 +11,8 @@ use ring::{hkdf, pbkdf2};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{RoomId, Signal};
+use super::id::RoomId;
+use super::signal::Signal;
 
 /// Size of a secret in bytes: 128 bits cannot be guessed.
 const SECRET: usize = 16;

@@ -101,8 +101,8 @@ impl DtlsConnection {
             protocol: PROTOCOL,
             reason: "the server presented no certificate".into(),
         })?;
-        // Deviation: RFC 7443 §1: over DTLS the usage is not told by ALPN, which the library
-        // cannot; servers do without.
+        // Deviation: RFC 7443 §1: ALPN does not announce the usage over DTLS, since the library does
+        // not support it; servers work without it.
         Ok((connection, Secured { version: "DTLS 1.2", cipher, alpn: None, presented }))
     }
 

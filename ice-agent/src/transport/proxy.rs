@@ -12,6 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
+use crate::uri::percent_decoded;
+
 /// Maximum time for the connection to the proxy, and again for its response.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum size of the proxy's response header, in bytes.
@@ -116,20 +118,6 @@ impl FromStr for HttpProxy {
             resolves: None,
         })
     }
-}
-
-fn percent_decoded(text: &str) -> Option<Zeroizing<String>> {
-    let mut octets = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(if octet == b'%' {
-            let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-            (digit()? * 16 + digit()?) as u8
-        } else {
-            octet
-        });
-    }
-    std::str::from_utf8(&octets).ok().map(|text| Zeroizing::new(text.to_owned()))
 }
 
 /// Why the proxy opened no tunnel.

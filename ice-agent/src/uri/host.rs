@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use hickory_resolver::proto::rr::Name;
 
-use super::{UriError, Zone, zoned};
+use super::error::UriError;
+use super::percent::percent_decoded;
+use super::zone::{Zone, zoned};
 
 /// Maximum length of a host name in DNS, in bytes.
 const MAX_NAME: usize = 253;
@@ -75,7 +77,8 @@ impl FromStr for Host {
         if let Ok(ip) = text.parse::<Ipv4Addr>() {
             return Ok(Self::Ip(ip.into()));
         }
-        let decoded = percent_decoded(text)?;
+        let encoding = || UriError::Encoding(text.into());
+        let decoded = percent_decoded(text).ok_or_else(encoding)?.to_string();
         let name = if decoded.is_ascii() {
             decoded
         } else {
@@ -101,23 +104,6 @@ impl FromStr for Host {
         }
         Ok(Self::Name(name))
     }
-}
-
-/// Decodes `pct-encoded` bytes; the rest stays.
-fn percent_decoded(text: &str) -> Result<String, UriError> {
-    let bad = || UriError::Encoding(text.into());
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(if octet == b'%' {
-            let mut digit =
-                || rest.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or_else(bad);
-            (digit()? * 16 + digit()?) as u8
-        } else {
-            octet
-        });
-    }
-    String::from_utf8(octets).map_err(|_| bad())
 }
 
 impl fmt::Display for Host {

@@ -6,10 +6,12 @@
 
 mod error;
 mod host;
+mod percent;
 mod server;
 mod zone;
 
 pub use error::UriError;
 pub use host::Host;
+pub(crate) use percent::percent_decoded;
 pub use server::{Protocol, Scheme, ServerUri};
 pub use zone::{Zone, zoned};

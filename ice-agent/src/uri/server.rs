@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use causeway_wire::Transport;
 
-use super::{Host, UriError};
+use super::error::UriError;
+use super::host::Host;
 
 /// The service that the URI names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,64 +1,25 @@
 //! Relayed candidates: one task for each TURN server, which keeps the allocation while the call
 //! lasts.
 
+mod message;
 mod task;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_client::Allocated;
-use causeway_wire::Transport;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::gathering::Problem;
 use crate::credentials::Credentials;
 use crate::reach::Reach;
 use crate::uri::ServerUri;
+
+pub(super) use message::{RelayCommand, RelayEvent};
 
 /// Maximum number of queued commands; beyond that, datagrams are dropped, as a network would.
 const MAX_COMMANDS: usize = 1024;
 /// Maximum wait for the end of the task, a little longer than it waits for the server.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// A command of the call to a relay.
-#[derive(Debug)]
-pub(super) enum RelayCommand {
-    /// Install a permission for this peer.
-    Permit(IpAddr),
-    /// Bind a channel to this peer.
-    Bind(SocketAddr),
-    /// Send data to this peer.
-    Send(SocketAddr, Vec<u8>),
-}
-
-/// An event of a relay.
-#[derive(Debug)]
-pub(super) enum RelayEvent {
-    /// The server made an allocation.
-    Allocated {
-        /// The relay's index.
-        relay: usize,
-        allocated: Allocated,
-        /// The transport to the server.
-        transport: Transport,
-    },
-    /// The server offers no candidate, or none any longer.
-    Ended {
-        /// The relay's index.
-        relay: usize,
-    },
-    /// Something failed; the rest continues.
-    Problem(Problem),
-    /// A datagram of a peer.
-    Datagram {
-        /// The relayed address that the peer sent to.
-        relayed: SocketAddr,
-        peer: SocketAddr,
-        data: Vec<u8>,
-    },
-}
 
 /// The call's handle to a relay. When it is dropped, the task deletes the allocation and ends.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ErrorCode, Method};
 use tokio::sync::mpsc;
 
-use super::{RelayCommand, RelayEvent};
+use super::message::{RelayCommand, RelayEvent};
 use crate::connect::gathering::{Problem, TIMING};
 use crate::credentials::Credentials;
 use crate::discovery::{Discovered, Endpoint};
