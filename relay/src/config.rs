@@ -1,3 +1,5 @@
+//! The configuration of one server, and the limits that bound what clients can hold.
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -8,48 +10,50 @@ use causeway_wire::attribute::AddressFamily;
 use crate::peers::permission::ChannelPermission;
 use crate::peers::policy::{DeniedPeers, PeerPolicy};
 
-/// What a server is told by its operator.
+/// The configuration of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which worker this is; it is part of each [`crate::AllocationId`].
+    /// The index of this worker: part of each [`crate::AllocationId`].
     pub worker: u16,
-    /// The families that relayed addresses can have.
+    /// The address families that relayed addresses can have.
     pub families: Families,
-    /// The channel numbers that are taken.
+    /// The range of valid channel numbers.
     pub channels: ChannelRange,
     /// How long a peer with a channel is permitted (H46).
     pub channel_permission: ChannelPermission,
-    /// Numbers.
+    /// The maximum of everything that clients can hold.
     pub limits: Limits,
-    /// Which peers may be reached.
+    /// The peers that may be reached.
     pub policy: PeerPolicy,
-    /// What a client is answered that asks for one of the others.
+    /// The response to a request for another peer.
     pub denied: DeniedPeers,
-    /// Whether changes are noted for a directory that outlives the process.
+    /// Whether to note changes for a directory that outlives the process.
     pub track_changes: bool,
-    /// How much is answered to datagrams whose source may be forged (H11); unlimited if `None`.
+    /// How much may be sent in response to datagrams whose source may be forged (H11); `None`:
+    /// without limit.
     pub unauthenticated: Option<LimiterSettings>,
-    /// What this host's addresses are from outside, where that differs: (own, outer). Clients of
-    /// RFC 3489 are told in SOURCE-ADDRESS.
+    /// Pairs of (own, outer) address, for the addresses of this host that differ as seen from
+    /// outside. Clients of RFC 3489 get the outer one in SOURCE-ADDRESS.
     pub external: Vec<(IpAddr, IpAddr)>,
-    /// SOFTWARE in answers to authenticated Allocate and Refresh requests; none unless it is set.
+    /// The value of SOFTWARE in responses to authenticated Allocate and Refresh requests; `None`:
+    /// no SOFTWARE.
     pub software: Option<Box<str>>,
 }
 
 impl Config {
-    /// What an address of this host is from outside.
+    /// An address of this host as it is seen from outside.
     pub(crate) fn outside(&self, own: SocketAddr) -> SocketAddr {
         let named = self.external.iter().find(|(bound, _)| *bound == own.ip());
         named.map_or(own, |(_, outer)| SocketAddr::new(*outer, own.port()))
     }
 }
 
-/// The families that there are relay addresses of.
+/// The address families for which the host has relay addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Families {
-    /// IPv4.
+    /// Whether it has one of IPv4.
     pub ipv4: bool,
-    /// IPv6.
+    /// Whether it has one of IPv6.
     pub ipv6: bool,
 }
 
@@ -62,20 +66,20 @@ impl Families {
     }
 }
 
-/// Numbers that bound what clients can hold (H33, H35).
+/// The limits on what clients can hold (H33, H35).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The lifetime without, or with a shorter, LIFETIME: 600 s (RFC 8656 §6).
+    /// The lifetime when LIFETIME is absent or shorter: 600 s (RFC 8656 §6).
     pub default_lifetime: Duration,
-    /// The longest lifetime: at most 3600 s is recommended (RFC 8656 §7.2).
+    /// Maximum lifetime: at most 3600 s is recommended (RFC 8656 §7.2).
     pub max_lifetime: Duration,
-    /// Permissions of one allocation; beyond it 508.
+    /// Maximum number of permissions of one allocation; beyond it 508.
     pub permissions_per_allocation: usize,
-    /// Channels of one allocation; beyond it 508.
+    /// Maximum number of channels of one allocation; beyond it 508.
     pub channels_per_allocation: usize,
-    /// Allocations of one source prefix at this worker; beyond it 486.
+    /// Maximum number of allocations of one source prefix at this worker; beyond it 486.
     pub allocations_per_prefix: u32,
-    /// Allocations of this worker; beyond it 508.
+    /// Maximum number of allocations of this worker; beyond it 508.
     pub allocations: usize,
 }
 

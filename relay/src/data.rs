@@ -1,3 +1,6 @@
+//! Application data in both directions (RFC 8656 §11, §12): ChannelData, Send indications, and
+//! datagrams from peers.
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
@@ -18,9 +21,9 @@ use crate::server::Server;
 use crate::verdict::{Discard, Prefix, ToClient, ToPeer};
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving a ChannelData message (RFC 8656 §12.6). It refreshes neither the channel nor the
-    /// permission. A live channel is all that it needs: RFC 8656 §12.6 has the client look at
-    /// the permission, and the server at the channel.
+    /// Receives a ChannelData message (RFC 8656 §12.6). It refreshes neither the channel nor the
+    /// permission. A live channel is sufficient: by RFC 8656 §12.6 the client checks the
+    /// permission, and the server the channel.
     pub(crate) fn channel_data(
         &mut self,
         now: Now,
@@ -52,7 +55,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Ok(to_peer(RelayId { allocation: id, index }, allocation, peer, data, false))
     }
 
-    /// Receiving a Send indication (RFC 8656 §11.2).
+    /// Receives a Send indication (RFC 8656 §11.2).
     pub(crate) fn send(
         &mut self,
         now: Now,
@@ -62,7 +65,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !message.unknown_required(is_known).is_empty() {
             return Err(Discard::UnknownAttribute);
         }
-        // The first of each counts, and what is checked is what is used (H6).
+        // The first attribute of each type counts, and the value that is checked is the one that is
+        // used (H6).
         let (Ok(Some(XorPeerAddress(peer))), Ok(Some(Data(data)))) =
             (message.attribute(), message.attribute())
         else {
@@ -79,12 +83,12 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !allocation.peers.reach(&peer, lasting, now) {
             return Err(self.why_not_permitted(peer));
         }
-        // Last: for a listener's port the policy asks the operating system, which strangers cannot
-        // cause.
+        // Last: for the port of a listener the policy asks the operating system, and clients
+        // without a permission must not be able to cause that.
         if self.config.policy.check_datagram(peer).is_err() {
             return Err(Discard::PeerDenied);
         }
-        // Where DATA's value stands within the datagram that it was read from.
+        // The offset of DATA's value within the message that it was read from.
         let start = data.as_ptr() as usize - message.as_bytes().as_ptr() as usize;
         let dont_fragment =
             message.attribute() == Ok(Some(DontFragment)) && sets_dont_fragment(from, &peer.ip());
@@ -92,8 +96,11 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Ok(to_peer(relay, allocation, peer, start..start + data.len(), dont_fragment))
     }
 
-    /// Receiving a UDP datagram of `len` bytes from a peer at a relayed address (RFC 8656 §11.3,
-    /// §12.7).
+    /// Receives a UDP datagram of `len` bytes from a peer at a relayed address (RFC 8656 §11.3,
+    /// §12.7). The bytes themselves do not matter to the decision.
+    ///
+    /// # Errors
+    /// [`Discard`]: why nothing is sent.
     pub fn handle_peer(
         &mut self,
         now: Now,
@@ -109,7 +116,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !allocation.relays.is_ready() || !allocation.relays.is_live(relay.index, now) {
             return Err(Discard::NotReady);
         }
-        // A live channel is looked for first: it permits its peer and gives the form (H46).
+        // A live channel is looked up first: it permits its peer and decides the form (H46).
         let channel = allocation.peers.number(&peer, now);
         let is_permitted = channel.is_some() && lasting == ChannelPermission::WithChannel
             || allocation.peers.allow(&peer.ip(), now);
@@ -164,8 +171,8 @@ fn sets_dont_fragment(from: &FiveTuple, peer: &IpAddr) -> bool {
     from.transport.is_stream() || from.client.is_ipv4() && peer.is_ipv4()
 }
 
-/// A Data indication up to DATA's value of `len` bytes; `None` when the message would be longer
-/// than STUN can say.
+/// A Data indication up to DATA's value of `len` bytes; `None` when the message would be too long
+/// for STUN's length field.
 fn data_indication(id: TransactionId, peer: SocketAddr, len: u16) -> Option<Prefix> {
     let mut bytes = [0; Prefix::MAX_LEN];
     let mut writer = MessageWriter::new(&mut bytes, Class::Indication, Method::DATA, id).ok()?;

@@ -1,3 +1,5 @@
+//! The requests to the caller that take time, and the reports of how they ended.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,78 +14,77 @@ use crate::five_tuple::FiveTuple;
 use crate::ids::{AllocationId, RelayId};
 use crate::peers::policy::PeerPolicy;
 
-/// What the caller is asked to do, in the order of asking.
+/// A request to the caller. Effects are carried out in the order in which they were queued.
 #[derive(Clone, Debug)]
 #[must_use]
 pub enum Effect {
-    /// Bind a relayed socket; to be answered by [`Completion::Bound`] or
-    /// [`Completion::BindFailed`].
+    /// Bind a relayed socket, and report [`Completion::Bound`] or [`Completion::BindFailed`].
     Bind {
-        /// Of which address.
+        /// The relayed address.
         relay: RelayId,
-        /// Of which family; with [`WantedPort::Reserved`] the reservation has its own.
+        /// The family; with [`WantedPort::Reserved`], the reservation decides.
         family: AddressFamily,
-        /// At which port.
+        /// The port to bind.
         port: WantedPort,
-        /// Who asks: a reservation is for the user that made it.
+        /// The user: a reservation is for the user that made it.
         credential: Arc<Credential>,
     },
     /// Close a relayed socket and give its port back.
     Release {
-        /// Of which address.
+        /// The relayed address.
         relay: RelayId,
-        /// Where it was bound.
+        /// The address that its socket was bound to.
         bound: SocketAddr,
     },
-    /// An allocation has ended: what there is to be recorded of it.
+    /// Record that an allocation has ended.
     Ended(Ended),
-    /// Ask the further source for a user's key; to be answered through
-    /// [`crate::Server::handle_key`], or not at all: requests of the user wait for two seconds.
+    /// Ask the further source for a user's key, and report it by [`crate::Server::handle_key`]. The
+    /// user's requests wait for two seconds.
     WantKey {
-        /// Whose.
+        /// The user whose key is wanted.
         username: Box<str>,
     },
 }
 
-/// Which port a relayed socket shall have.
+/// The port that a relayed socket should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WantedPort {
-    /// Any, chosen at random (RFC 8656 §7.2 with RFC 6056).
+    /// Any port, chosen at random (RFC 8656 §7.2 with RFC 6056).
     Any,
-    /// Any that is even (RFC 8656 §18.7).
+    /// Any even port (RFC 8656 §18.7).
     Even,
-    /// Any that is even, the next one being free: that one is reserved, and [`Completion::Bound`]
-    /// names it by a token (RFC 8656 §7.2).
+    /// Any even port whose next port is free, too: the next port gets reserved, and
+    /// [`Completion::Bound`] carries its token (RFC 8656 §7.2).
     EvenAndReserve,
-    /// The one that this RESERVATION-TOKEN stands for. Unknown, expired or another user's:
-    /// [`BindFailure::Capacity`].
+    /// The port that this RESERVATION-TOKEN stands for. If it is unknown, expired or another
+    /// user's: [`BindFailure::Capacity`].
     Reserved([u8; 8]),
-    /// This address and no other: a restored allocation.
+    /// This address only: a restored allocation.
     Exactly(SocketAddr),
 }
 
-/// Relayed addresses of one allocation as they are advertised.
+/// The relayed addresses of one allocation, as advertised.
 pub type Advertised = SmallVec<[SocketAddr; 2]>;
 
 /// The account of an allocation that has ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// Which.
+    /// The allocation.
     pub allocation: AllocationId,
-    /// Its record's name in the directory.
+    /// The id of its record in the directory.
     pub record: u64,
-    /// Whose.
+    /// The client's 5-tuple.
     pub client: FiveTuple,
-    /// Who made it.
+    /// The credential of the user that made it.
     pub credential: Arc<Credential>,
-    /// The relayed addresses that it has had, as they were advertised, IPv4 before IPv6: none when
-    /// it was never made, two when it was a dual allocation.
+    /// The relayed addresses that it had, as advertised, IPv4 before IPv6: none if it was never
+    /// made, two of a dual allocation.
     pub relayed: Advertised,
     /// How long it lived.
     pub duration: Duration,
-    /// What it relayed.
+    /// The data that it relayed.
     pub traffic: Traffic,
-    /// Why it ended.
+    /// The reason of its end.
     pub reason: EndReason,
 }
 
@@ -116,31 +117,31 @@ impl EndReason {
     }
 }
 
-/// What became of an effect.
+/// The report on an [`Effect::Bind`].
 #[derive(Clone, Copy, Debug)]
 pub enum Completion {
     /// The socket is bound.
     Bound {
-        /// Of which address.
+        /// The relayed address.
         relay: RelayId,
-        /// Where the socket is bound.
+        /// The address that the socket is bound to.
         bound: SocketAddr,
-        /// What the client is told: another address behind a 1:1 NAT.
+        /// The address that the client is told: another one behind a 1:1 NAT.
         advertised: SocketAddr,
-        /// The token of the next-higher port, where that was to be reserved.
+        /// The token of the next port, if that was to be reserved.
         reservation: Option<[u8; 8]>,
     },
     /// The socket could not be bound.
     BindFailed {
-        /// Of which address.
+        /// The relayed address.
         relay: RelayId,
-        /// Why.
+        /// The reason.
         failure: BindFailure,
     },
 }
 
 impl Completion {
-    /// Which relayed address it speaks of.
+    /// The relayed address that this report is about.
     #[must_use]
     pub const fn relay(&self) -> RelayId {
         match self {
@@ -149,20 +150,19 @@ impl Completion {
     }
 }
 
-/// What the operator wants.
+/// A command of the operator, or of the client's connection.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Another peer policy: permissions and channels that it refuses are revoked (H3).
     SetPolicy(PeerPolicy),
-    /// End an allocation.
+    /// End this allocation.
     End(AllocationId),
     /// The client's connection is gone, and its allocation with it.
     ClientGone(FiveTuple),
-    /// Users or keys have changed at their source: what it has said before counts no more.
+    /// Users or keys have changed at their source: forget the keys that are remembered.
     ForgetKeys,
-    /// Another realm's worth of users, secrets and nonce keys.
+    /// Other users and secrets of the realm. The nonce keys stay.
     SetAuthenticator(Arc<Authenticator>),
-    /// Other keys to make nonces with; the ones before go on verifying as far as they are among
-    /// them.
+    /// Other nonce keys. Nonces of the previous keys stay valid as long as these contain them.
     SetNonceKeys(Box<NonceKeys>),
 }

@@ -1,3 +1,5 @@
+//! The 5-tuple that identifies an allocation, and its hash.
+
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,17 +9,17 @@ pub use causeway_wire::Transport;
 /// (RFC 8656 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FiveTuple {
-    /// The client as the server sees it.
+    /// The address of the client as the server sees it.
     pub client: SocketAddr,
-    /// The server's address that the client reached.
+    /// The address of the server that the client reached.
     pub server: SocketAddr,
-    /// The protocol between them.
+    /// The transport protocol between them.
     pub transport: Transport,
 }
 
 impl Hash for FiveTuple {
-    /// Two whole words, with IPv6 five, instead of the derived dozen of writes: this is done for
-    /// every datagram.
+    /// Two words, or five with IPv6, instead of the dozen writes that `derive` makes: every
+    /// datagram is hashed.
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let ports = u64::from(self.client.port()) << 16 | u64::from(self.server.port());

@@ -1,3 +1,5 @@
+//! ICMP errors about datagrams to peers, relayed to the client (RFC 8656 §11.5).
+
 use std::net::{IpAddr, SocketAddr};
 
 use causeway_wire::attribute::{Icmp, XorPeerAddress};
@@ -10,19 +12,19 @@ use crate::quota::Ledger;
 use crate::server::Server;
 use crate::verdict::{Discard, Notify};
 
-/// What an ICMP or ICMPv6 packet says of a datagram that a relayed address has sent.
+/// An ICMP or ICMPv6 error about a datagram that a relayed address has sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpNotice {
-    /// Its type.
+    /// The ICMP type.
     pub kind: u8,
-    /// Its code.
+    /// The ICMP code.
     pub code: u8,
-    /// The next hop's MTU, where the type has one.
+    /// The MTU of the next hop, if the type has one.
     pub data: u32,
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving an ICMP packet about a datagram from a relayed address to `peer` (RFC 8656 §11.5).
+    /// Receives an ICMP packet about a datagram from a relayed address to `peer` (RFC 8656 §11.5).
     /// Where it came from does not matter: "the source IP address MUST NOT be checked against
     /// the permissions list". A channel makes no difference (RFC 8656 §12.5), and nothing but
     /// the client is told: the peer may be back at any time (H38).

@@ -1,19 +1,19 @@
 //! The names of allocations and of their relayed addresses.
 
-/// Names an allocation for ever: a slot that is used again has another generation.
+/// Names an allocation: a slot that is used again has another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AllocationId {
     /// The worker that owns it.
     pub worker: u16,
-    /// Its place in the worker's table.
+    /// The slot in the worker's table.
     pub slot: u32,
-    /// Counts the uses of the place, below [`AllocationId::GENERATIONS`].
+    /// The number of uses of the slot, below [`AllocationId::GENERATIONS`].
     pub generation: u32,
 }
 
 impl AllocationId {
-    /// Generations begin anew after so many, a power of two: so few bits are enough for one
-    /// wherever it stands beside something else.
+    /// Generations wrap around at this number, a power of two: 30 bits are enough wherever a
+    /// generation is packed beside something else.
     pub const GENERATIONS: u32 = 1 << 30;
 }
 
@@ -23,11 +23,11 @@ impl std::fmt::Display for AllocationId {
     }
 }
 
-/// One relayed address of an allocation: it may have two, one a family.
+/// One relayed address of an allocation, which may have two, one per family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RelayId {
-    /// The allocation.
+    /// The allocation that it belongs to.
     pub allocation: AllocationId,
-    /// 0 or 1.
+    /// Its index in the allocation: 0 or 1.
     pub index: u8,
 }

@@ -1,18 +1,20 @@
 //! The decisions of a TURN server (RFC 8656): one [`Server`] per worker. No I/O, no clock, no lock.
 //!
-//! A datagram goes in, its verdict comes out; the caller carries it out. Begin with `server.rs`,
-//! then read `data.rs` for the data path or `request/allocate.rs` for the first request of a client.
+//! A datagram goes in, its verdict comes out, and the caller carries it out. Begin with
+//! `server.rs`; then read `data.rs` for the data path, or `request/allocate.rs` for the first
+//! request of a client.
 //!
 //! | where | what | source |
 //! |---|---|---|
-//! | `server.rs` | the inputs, the outputs, and the dispatch between them | RFC 8656 §5 |
-//! | `verdict.rs`, `effect.rs` | the answers to an input, the requests to the caller | |
-//! | `data.rs`, `icmp.rs` | application data and ICMP errors | RFC 8656 §11, §12.6, §12.7 |
+//! | `server.rs` | inputs, outputs, dispatch | RFC 8656 §5 |
+//! | `verdict.rs` | the answer to each input | |
+//! | `effect.rs` | requests to the caller that take time | |
+//! | `data.rs`, `icmp.rs` | application data, ICMP errors | RFC 8656 §11, §12.6, §12.7 |
 //! | `request/` | authentication, then one file per method | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
-//! | `allocation/` | the records, their table, their relayed addresses, their life and their export | RFC 8656 §6 |
-//! | `peers/` | permissions, channels, and the policy that says which peers are allowed | RFC 8656 §9, §12, §21.3 |
-//! | `memory/` | small data structures: chunks, index, timer wheel, small map | |
-//! | `config.rs`, `quota.rs` | limits (rows H30, H33, H35) | |
+//! | `allocation/` | records, their table, life and export | RFC 8656 §6 |
+//! | `peers/` | permissions, channels, peer policy | RFC 8656 §9, §12, §21.3 |
+//! | `memory/` | chunks, index, timer wheel, small map | |
+//! | `config.rs`, `quota.rs` | limits | rows H30, H33, H35 |
 //! | `ids.rs`, `five_tuple.rs`, `now.rs` | names, addresses, time | |
 
 mod allocation;

@@ -1,3 +1,5 @@
+//! The time of an input, on the two clocks that the server needs.
+
 use std::time::Duration;
 
 use crate::memory::moment::Moment;
@@ -5,25 +7,25 @@ use crate::memory::moment::Moment;
 /// The time of a batch of inputs, sampled once by the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {
-    /// Since an arbitrary start, never backwards: for everything that expires here.
+    /// Monotonic time since an arbitrary start: for everything that expires here.
     pub monotonic: Duration,
-    /// Since 1970: for what was dated elsewhere (nonces, REST credentials).
+    /// Time since 1970: for values dated elsewhere (nonces, REST credentials).
     pub unix: Duration,
 }
 
 impl Now {
-    /// The moment `by` later.
+    /// The moment `by` after this one.
     pub(crate) fn after(self, by: Duration) -> Moment {
         Moment::after(self.monotonic, by)
     }
 
-    /// The moment that it is.
+    /// The monotonic time as a moment.
     #[inline]
     pub(crate) fn moment(self) -> Moment {
         Moment::of(self.monotonic)
     }
 
-    /// Unix time in seconds.
+    /// The Unix time in whole seconds.
     pub(crate) fn unix_seconds(self) -> u64 {
         self.unix.as_secs()
     }

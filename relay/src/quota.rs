@@ -4,18 +4,18 @@ use std::net::IpAddr;
 
 use ahash::AHashMap;
 
-/// Counts what one user holds across all workers. An allocation owns the guard that it was granted;
-/// dropping the guard, on whatever path, gives it back (H30).
+/// Counts the allocations of each user across all workers. An allocation owns the guard that it was
+/// granted; dropping the guard, on whatever path, gives the place back (H30).
 pub trait Ledger {
-    /// What an allocation holds.
+    /// The place of one allocation in its user's quota.
     type Guard;
 
-    /// One more allocation for the user of this name; `None` when there are as many as allowed: 486
+    /// Takes a place for one more allocation of this user; `None` if all are taken: 486
     /// (RFC 8656 §7.2).
     fn try_acquire(&self, quota_name: &str) -> Option<Self::Guard>;
 }
 
-/// No quota.
+/// A ledger without a quota.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unlimited;
 
@@ -27,8 +27,8 @@ impl Ledger for Unlimited {
     }
 }
 
-/// How many allocations, or parked requests, each source prefix has at this worker: /32 of IPv4,
-/// /64 of IPv6 (H33). Bounded by their number.
+/// The number of allocations, or of parked requests, of each source prefix at this worker: /32 of
+/// IPv4, /64 of IPv6 (H33). Bounded by their number.
 #[derive(Debug, Default)]
 pub(crate) struct PrefixCounts {
     counts: AHashMap<u64, u32>,

@@ -1,3 +1,5 @@
+//! The server: its inputs, its outputs, and the dispatch between them (RFC 8656 §5).
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -26,24 +28,30 @@ use crate::request::parked::{Parked, Ready};
 use crate::request::refusals::SharedBudgets;
 use crate::verdict::{ClientVerdict, Discard, Reply, Respond};
 
-/// Maximum number of allocations visited in one call of [`Server::handle_timeout`],
+/// Maximum number of allocations visited in one call of [`Server::handle_timeout`].
 const VISITS: usize = 1024;
-/// and of those that end in it: each closes a socket, which costs as much as many visits.
+/// Maximum number of them that end in one call: each closes a socket, which costs as much as many
+/// visits.
 const ENDS: usize = 64;
 
 /// One TURN server for one worker.
 ///
-/// Inputs are [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer),
-/// [`handle_icmp`](Self::handle_icmp), [`handle_completion`](Self::handle_completion),
-/// [`handle_command`](Self::handle_command), [`handle_key`](Self::handle_key) and
-/// [`handle_timeout`](Self::handle_timeout). A verdict is carried out at once. After each input,
-/// drain [`poll_effect`](Self::poll_effect) and report what became of each effect; after the last
-/// two, drain [`next_parked`](Self::next_parked), too. When nothing is left, read
-/// [`poll_timeout`](Self::poll_timeout) and call `handle_timeout` then.
+/// Its methods are of four kinds:
+/// 1. **Inputs.** [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer),
+///    [`handle_icmp`](Self::handle_icmp), [`handle_completion`](Self::handle_completion),
+///    [`handle_command`](Self::handle_command), [`handle_key`](Self::handle_key) and
+///    [`handle_timeout`](Self::handle_timeout). Carry out the returned verdict at once: it
+///    refers to the bytes of this input, and to `out`.
+/// 2. **Effects.** After each input, drain [`poll_effect`](Self::poll_effect) in order, and
+///    report each bind by `handle_completion`.
+/// 3. **Replies that waited.** After `handle_key` and `handle_timeout`, also drain
+///    [`next_parked`](Self::next_parked).
+/// 4. **The deadline.** Then read [`poll_timeout`](Self::poll_timeout), and call
+///    `handle_timeout` at that time.
 ///
-/// It performs no I/O, reads no clock and holds no lock: `now` is sampled by the caller once a
-/// batch, `R` is a CSPRNG that the operating system has seeded (H26). `out` is where answers are
-/// written: 1,500 bytes are enough for each.
+/// The server performs no I/O, reads no clock and holds no lock. The caller samples `now` once
+/// per batch; `R` is a CSPRNG that the operating system has seeded (H26). Responses are written
+/// to `out`: 1,500 bytes are enough for each.
 pub struct Server<L: Ledger, R> {
     pub(crate) config: Config,
     pub(crate) authenticator: Arc<Authenticator>,
@@ -58,30 +66,30 @@ pub struct Server<L: Ledger, R> {
     pub(crate) parked: Parked,
     pub(crate) ready: Ready,
     pub(crate) refusals: SharedBudgets,
-    /// Counts the authenticators: what one of them has shown counts until the next.
+    /// Counts the authenticators: a credential has to be shown again under each.
     pub(crate) realm: NonZeroU32,
     pub(crate) wheel: Wheel<AllocationId>,
     pub(crate) permissions: usize,
     pub(crate) channels: usize,
 }
 
-/// How full the tables are.
+/// The numbers of entries in the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
-    /// Allocations.
+    /// Number of allocations.
     pub allocations: usize,
-    /// Permissions of all of them.
+    /// Number of permissions of all allocations.
     pub permissions: usize,
-    /// Channels of all of them.
+    /// Number of channels of all allocations.
     pub channels: usize,
-    /// Source prefixes that hold one.
+    /// Number of source prefixes with an allocation.
     pub prefixes: usize,
-    /// Entries of the timer wheel: one an allocation, and for a minute at most those of
-    /// allocations that have ended.
+    /// Number of entries of the timer wheel: one per allocation, and those of allocations that
+    /// ended less than a minute ago.
     pub timers: usize,
-    /// Requests that wait for a key.
+    /// Number of requests that wait for a key.
     pub parked: usize,
-    /// Users whose key, or whose absence, is remembered.
+    /// Number of users whose key, or whose absence, is remembered.
     pub keys: usize,
 }
 
@@ -91,7 +99,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     pub fn new(config: Config, authenticator: Arc<Authenticator>, ledger: L, mut rng: R) -> Self {
         let changes = Changes::new(config.track_changes);
         Self {
-            // Seeded, so that nobody outside can aim at its places.
+            // Seeded, so that no client can aim at its places.
             limiter: config
                 .unauthenticated
                 .map(|settings| Limiter::new(settings, std::array::from_fn(|_| rng.next_u64()))),
@@ -114,7 +122,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// A datagram, or one whole frame of a stream, from a client.
+    /// Takes a datagram, or one whole frame of a stream, from a client.
     pub fn handle_client(
         &mut self,
         now: Now,
@@ -167,7 +175,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// What became of an effect; the verdict is the answer that waited for it, if any did.
+    /// Takes the report on an effect. The reply is the one that waited for it, if any did.
     pub fn handle_completion(&mut self, now: Now, completion: Completion, out: &mut [u8]) -> Reply {
         match completion {
             Completion::Bound { relay, bound, advertised, reservation } => self.relay_bound(
@@ -183,13 +191,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// What the operator, or the client's connection, wants.
+    /// Takes a command of the operator, or of a client's connection.
     pub fn handle_command(&mut self, now: Now, command: Command) {
         match command {
             Command::SetPolicy(policy) => self.set_policy(policy),
             Command::End(id) => self.end(id, now.monotonic, EndReason::Ended),
             Command::ForgetKeys => self.keys.clear(),
-            // Whoever makes another realm need not know which keys the nonces have by now.
+            // The caller builds the realm without knowing the current nonce keys, so keep ours.
             Command::SetAuthenticator(realm) => {
                 self.authenticator =
                     Arc::new(realm.with_nonces(self.authenticator.nonces().clone()));
@@ -207,8 +215,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Ends what has expired. A bounded number at a time: [`poll_timeout`](Self::poll_timeout) says
-    /// when to come again, which may be at once.
+    /// Ends everything that has expired, a bounded number at a time.
+    /// [`poll_timeout`](Self::poll_timeout) says when to call again, which may be at once.
     pub fn handle_timeout(&mut self, now: Now) {
         self.unpark_expired(now.monotonic);
         let mut ends = 0;
@@ -233,14 +241,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// The next thing to do for the caller.
+    /// The next effect for the caller to carry out.
     #[must_use]
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// Whether this relayed address is still waited for. Its allocation may have ended since it was
-    /// asked for.
+    /// Whether this relayed address is still being bound. Its allocation may have ended meanwhile.
     #[must_use]
     pub fn is_binding(&self, relay: RelayId) -> bool {
         self.allocations
@@ -255,7 +262,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.wheel.next().into_iter().chain(self.parked.next()).min()
     }
 
-    /// How full the tables are.
+    /// The numbers of entries in the tables.
     #[must_use]
     pub fn gauges(&self) -> Gauges {
         Gauges {
@@ -269,14 +276,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// What an allocation relayed so far.
+    /// The data that an allocation has relayed so far.
     #[must_use]
     pub fn traffic(&self, id: AllocationId) -> Option<Traffic> {
         self.allocations.get(id).map(|allocation| allocation.traffic)
     }
 
-    /// The relayed addresses of an allocation as they are advertised, IPv4 before IPv6; none while
-    /// they are being bound, or without it.
+    /// The relayed addresses of an allocation, as advertised, IPv4 before IPv6. Empty while they
+    /// are being bound, or if there is no such allocation.
     #[must_use]
     pub fn relayed(&self, id: AllocationId) -> Advertised {
         let mut advertised = Advertised::new();
@@ -291,7 +298,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         advertised
     }
 
-    /// One relayed address as it is advertised; `None` while it is being bound, or without it.
+    /// One relayed address, as advertised. `None` while it is being bound, or if there is none.
     #[must_use]
     #[inline]
     pub fn advertised(&self, relay: RelayId) -> Option<SocketAddr> {
@@ -301,13 +308,13 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.allocations.relayed(relay.allocation, relay.index).map(|relayed| relayed.advertised)
     }
 
-    /// Which peers may be reached.
+    /// The policy that says which peers may be reached.
     #[must_use]
     pub fn policy(&self) -> &PeerPolicy {
         &self.config.policy
     }
 
-    /// The realm that it serves.
+    /// The realm of this server.
     #[must_use]
     pub fn realm(&self) -> &str {
         self.authenticator.realm()
@@ -319,8 +326,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.allocations.find(five_tuple)
     }
 
-    /// RFC 8489's Binding usage, for a client that learns its address on its way; also for one of
-    /// RFC 3489.
+    /// Replies to a Binding request, for clients that learn their address here; also to one of RFC
+    /// 3489.
     fn binding_answer(&self, from: &FiveTuple, message: &Message<'_>, out: &mut [u8]) -> Reply {
         let received = Received {
             source: from.client,
@@ -353,7 +360,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             self.channels = self.channels + after.1 - before.1;
         }
         self.config.policy = policy;
-        self.judge_ignored();
+        self.forget_allowed();
         self.note_all();
     }
 }

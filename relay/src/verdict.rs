@@ -1,5 +1,5 @@
-//! The answers to an input. Each input has an answer of its own, so that no caller has to handle one
-//! that cannot occur; none of them owns or copies the bytes of a datagram.
+//! The answers to inputs. Each input has an answer of its own, so that no caller has to handle one
+//! that cannot occur. None of them owns or copies the bytes of a datagram.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -143,8 +143,8 @@ impl From<Result<ToPeer, Discard>> for ClientVerdict {
     }
 }
 
-/// The bytes in front of a peer's data: at most a STUN header, an IPv6 XOR-PEER-ADDRESS and DATA's
-/// head.
+/// The bytes in front of a peer's data: at most a STUN header, an IPv6 XOR-PEER-ADDRESS and the
+/// header of DATA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
     bytes: [u8; Self::MAX_LEN],
@@ -152,7 +152,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The headroom that a packet needs.
+    /// Maximum length: the headroom that a packet needs.
     pub const MAX_LEN: usize = 48;
 
     pub(crate) fn new(bytes: &[u8]) -> Self {
@@ -161,7 +161,7 @@ impl Prefix {
         prefix
     }
 
-    /// The bytes.
+    /// The bytes to put in front of the data.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
@@ -177,10 +177,10 @@ macro_rules! discards {
         }
 
         impl Discard {
-            /// All of them, in the order of their numbers.
+            /// All reasons, in the order of their numbers.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// Its name as metrics and logs show it.
+            /// The name in metrics and logs.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -194,13 +194,15 @@ macro_rules! discards {
 discards! {
     /// Neither STUN nor ChannelData (RFC 7983 §7).
     NotStun = "not_stun",
-    /// STUN whose frame is broken.
+    /// STUN that cannot be decoded.
     Malformed = "malformed",
-    /// Without the magic cookie: "TURN does not use the backwards-compatibility mechanism" (RFC 8656 §5).
+    /// STUN without the magic cookie: "TURN does not use the backwards-compatibility mechanism"
+    /// (RFC 8656 §5).
     NoCookie = "no_cookie",
     /// FINGERPRINT is wrong (RFC 8489 §6.3; H28).
     Fingerprint = "fingerprint",
-    /// A Binding indication: "The mere receipt of the message by the agent has refreshed the bindings" (RFC 8489 §6.3.2).
+    /// A Binding indication: "The mere receipt of the message by the agent has refreshed the
+    /// bindings" (RFC 8489 §6.3.2).
     Keepalive = "keepalive",
     /// A method, or a class for the method, that a server does not take (RFC 8489 §6.3).
     Unsupported = "unsupported",
@@ -220,24 +222,25 @@ discards! {
     NoPermission = "no_permission",
     /// The peer's family is not the relayed address's.
     PeerFamily = "peer_family",
-    /// The policy denies the peer (RFC 8656 §11.2); in any direction, also on a channel, with [`crate::DeniedPeers::Ignore`].
+    /// The policy denies the peer (RFC 8656 §11.2). With [`crate::DeniedPeers::Ignore`] in both
+    /// directions, and on a channel, too.
     PeerDenied = "peer_denied",
-    /// The peer would be a port of the server's own relay address that relays nothing now (H8).
+    /// The peer is a port of this server's relay address that relays nothing now (H8).
     NotRelayed = "not_relayed",
-    /// The allocation is being made, or is gone.
+    /// The allocation is still being made, or has ended.
     NotReady = "not_ready",
     /// ICMP of a type that is not relayed (RFC 8656 §11.5).
     IcmpType = "icmp_type",
     /// Too long to be put into a Data indication.
     TooLong = "too_long",
-    /// The user's key is being asked for, and a request of this 5-tuple, or as many as may, wait for keys.
+    /// The request needs a key that is being asked for, and no more requests may wait.
     KeyPending = "key_pending",
-    /// The user's key was not to be had.
+    /// The source of keys did not answer in time.
     KeyUnavailable = "key_unavailable",
-    /// Whoever may have been named as the source without its doing has been sent enough (H11).
+    /// The source address may be forged, and has been sent its share (H11).
     RateLimited = "rate_limited",
-    /// A client goes on repeating what was refused.
+    /// The client keeps repeating a refused request.
     RefusalsSpent = "refusals_spent",
-    /// The answer does not fit into the caller's buffer.
+    /// The response does not fit into the caller's buffer.
     NoSpace = "no_space",
 }

@@ -1,3 +1,5 @@
+//! From the report on a relayed socket to the response to the Allocate request.
+
 use std::sync::Arc;
 
 use causeway_auth::{Credential, Protection};
@@ -17,7 +19,7 @@ use crate::server::Server;
 use crate::verdict::{Discard, Reply};
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// A relayed socket stands.
+    /// Takes a relayed socket that was bound.
     pub(crate) fn relay_bound(
         &mut self,
         now: Now,
@@ -37,7 +39,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             }
             return self.when_ready(now, id.allocation, out);
         }
-        // It ended while the socket was being bound; or this was said before.
+        // The allocation ended while the socket was being bound, or this was reported before.
         let allocation = self.allocations.get(id.allocation);
         let is_its = |index| {
             self.allocations
@@ -50,8 +52,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Reply::Discard(Discard::NotReady)
     }
 
-    /// A relayed socket is not to be had. The other one of a dual allocation does without (RFC 8656
-    /// §7.2, check 9).
+    /// Notes that a relayed socket could not be bound. A dual allocation continues with the other
+    /// one (RFC 8656 §7.2, check 9).
     pub(crate) fn relay_failed(
         &mut self,
         now: Now,
@@ -70,8 +72,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// When the last of the relayed addresses is bound or refused: the allocation's first answer,
-    /// or a restored one's silence.
+    /// The reply to the Allocate request once the last relayed address is bound or has failed. A
+    /// restored allocation has no request to reply to.
     fn when_ready(&mut self, now: Now, id: AllocationId, out: &mut [u8]) -> Reply {
         let Some(relays) =
             self.allocations.get(id).map(|allocation| allocation.relays).filter(Relays::is_ready)
@@ -111,7 +113,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         })
     }
 
-    /// A restored allocation goes on, with what of it could be had.
+    /// Resumes a restored allocation, with the relayed addresses that could be bound.
     fn resume(&mut self, now: Now, id: AllocationId) {
         let lost = self
             .allocations
@@ -128,7 +130,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     }
 }
 
-/// Who waits for the answer to an Allocate.
+/// The client that waits for the response to an Allocate.
 pub(crate) struct Requester {
     five_tuple: FiveTuple,
     credential: Arc<Credential>,
@@ -162,7 +164,7 @@ impl Requester {
     }
 }
 
-/// Why there is no relayed address at all: 440 if it is for the family alone.
+/// The error code when no relayed address could be bound: 440 if only for the family.
 fn failure(mut failures: impl Iterator<Item = BindFailure>) -> ErrorCode {
     let of_family = failures.all(|failure| failure == BindFailure::Family);
     if of_family {

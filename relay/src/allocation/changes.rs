@@ -1,34 +1,34 @@
+//! The changes that a directory outside the process has not been told yet.
+
 use std::collections::VecDeque;
 
 use crate::ids::AllocationId;
 
-/// So much is remembered beside what stands for each allocation; beyond that the directory is
-/// compared as a whole.
+/// Number of changes that are remembered beyond the number of allocations; with more, the whole
+/// directory is compared.
 const SPARE: usize = 4096;
 
-/// What has changed since it was last written to the directory (see
-/// [`crate::Server::poll_change`]).
+/// A change since the last write to the directory (see [`crate::Server::poll_change`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// So much that only writing every allocation, and deleting what else is there, brings the
-    /// directory up to date.
+    /// Too many changes: write every allocation, and delete all other records.
     Everything,
     /// The allocation of this record has ended.
     Ended(u64),
-    /// This allocation is new or another: export it.
+    /// This allocation is new or has changed: export it.
     Changed(AllocationId),
 }
 
-/// State, not events: an allocation that changes twice stands here once, and an outage of any
-/// length costs memory for the allocations that there are, no more.
+/// State, not events: an allocation that changes twice is noted once, so that an outage of any
+/// length takes memory for the live allocations only.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// Whether anybody wants to know.
+    /// Whether changes are noted at all.
     tracked: bool,
     changed: VecDeque<AllocationId>,
     ended: VecDeque<u64>,
     everything: bool,
-    /// How many of the first of `changed` are left of the latest offer.
+    /// How many at the front of `changed` are left of the latest offer.
     offered: usize,
 }
 
@@ -43,7 +43,7 @@ impl Changes {
         if !self.tracked || self.everything || *unwritten {
             return;
         }
-        // What has ended since it changed stands here too, until it is its turn.
+        // Allocations that ended since they changed are in it, too, until they are polled.
         if self.changed.len() >= live.saturating_add(SPARE) {
             self.give_up();
         } else {
@@ -64,14 +64,14 @@ impl Changes {
         }
     }
 
-    /// Everything covers what is noted and what is to be noted before it is told.
+    /// Replaces all notes by [`Change::Everything`], until it is polled.
     fn give_up(&mut self) {
         (self.changed, self.ended) = (VecDeque::new(), VecDeque::new());
         (self.everything, self.offered) = (true, 0);
     }
 
-    /// Notes all allocations that live, for a comparison: it covers what was given up. Ends that
-    /// are noted stay noted.
+    /// Notes all live allocations, for a comparison, which also covers the changes that were given
+    /// up. Ends stay noted.
     pub(crate) fn offer(&mut self, live: impl Iterator<Item = AllocationId>) {
         if self.tracked {
             self.changed.clear();
@@ -80,13 +80,13 @@ impl Changes {
         }
     }
 
-    /// How much of the latest offer is not told yet.
+    /// How many allocations of the latest offer have not been polled yet.
     pub(crate) fn offer_left(&self) -> usize {
         self.offered
     }
 
-    /// The next change; the caller takes the mark off a changed allocation, if it still lives, or
-    /// off all of them.
+    /// The next change. The caller clears the mark of the changed allocation, if it still lives, or
+    /// of all allocations.
     pub(crate) fn next(&mut self) -> Option<Change> {
         if std::mem::take(&mut self.everything) {
             return Some(Change::Everything);
@@ -99,7 +99,7 @@ impl Changes {
         Some(Change::Changed(id))
     }
 
-    /// How much waits to be told. Changes that were given up count as one: they must be asked for,
+    /// Number of waiting changes. Changes that were given up count as one: they have to be polled,
     /// too.
     pub(crate) fn len(&self) -> usize {
         self.changed.len() + self.ended.len() + usize::from(self.everything)
@@ -116,7 +116,7 @@ mod tests {
         let mut changes = Changes::new(true);
         let mut most = 0;
         for record in 0..1_000_000u32 {
-            // It comes, changes, and goes: its place among the changed is left behind.
+            // It is made, changes, and ends: its place among the changed is left behind.
             changes.changed(id(record), &mut false, 10);
             changes.ended(record.into(), 10);
             most = most.max(changes.len());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn h33_who_takes_less_than_there_is_does_not_make_it_grow() {
+    fn h33_polling_too_little_does_not_make_it_grow() {
         let mut changes = Changes::new(true);
         for record in 0..100_000u32 {
             changes.changed(AllocationId { worker: 0, slot: record, generation: 0 }, &mut false, 1);

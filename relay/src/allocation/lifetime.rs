@@ -1,3 +1,5 @@
+//! The life of an allocation: admission, visits by the timer wheel, and its end.
+
 use std::time::Duration;
 
 use rand::CryptoRng;
@@ -13,13 +15,12 @@ use crate::peers::Tables;
 use crate::quota::Ledger;
 use crate::server::Server;
 
-/// An allocation is looked through for expired permissions and channels at least this often.
+/// How often an allocation is visited, at least, to remove expired permissions and channels.
 const VISIT: Duration = Duration::from_secs(60);
 
-/// From an allocation's admission to its end.
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// The live allocation of a 5-tuple. What has expired and was not visited yet ends here, so
-    /// that it is never used.
+    /// The live allocation of a 5-tuple. One that has expired, but was not visited yet, ends here,
+    /// so that it is never used.
     pub(crate) fn live(&mut self, five_tuple: &FiveTuple, now: Duration) -> Option<AllocationId> {
         let id = self.allocations.find(five_tuple)?;
         if self.allocations.get(id)?.relays.any_live(Moment::of(now)) {
@@ -30,8 +31,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         None
     }
 
-    /// Takes away the relayed address of a dual allocation that has expired while the other one
-    /// goes on.
+    /// Releases the relayed address of a dual allocation that has expired while the other one
+    /// lives.
     pub(crate) fn release_expired(&mut self, id: AllocationId, now: Duration) {
         let now = Moment::of(now);
         let expired = self
@@ -47,7 +48,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Takes one of two relayed addresses away, with the permissions and channels of its family:
+    /// Releases one of two relayed addresses, with the permissions and channels of its family:
     /// "it MUST NOT affect any permissions or channels associated with allocations for the
     /// other address family" (RFC 8656 §8.1).
     pub(crate) fn release(&mut self, id: AllocationId, index: u8, now: Moment) {
@@ -66,7 +67,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Changes an allocation's permissions and channels, and keeps the gauges true.
+    /// Changes the permissions and channels of an allocation, and updates the gauges.
     pub(crate) fn change<T>(
         &mut self,
         id: AllocationId,
@@ -75,7 +76,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.change_allocation(id, |allocation| allocation.peers.change(change))
     }
 
-    /// Changes an allocation and keeps the gauges true.
+    /// Changes an allocation, and updates the gauges.
     pub(crate) fn change_allocation<T>(
         &mut self,
         id: AllocationId,
@@ -90,7 +91,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Some(result)
     }
 
-    /// Enters an allocation into the table, the counts and the wheel.
+    /// Adds an allocation to the table, the counts and the wheel.
     pub(crate) fn admit(&mut self, allocation: Parts<L::Guard>, now: Duration) -> AllocationId {
         self.prefixes.add(allocation.five_tuple.client.ip());
         let (permissions, channels) = allocation.peers.counts();
@@ -101,7 +102,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         id
     }
 
-    /// Has the wheel visit an allocation in time. An earlier visit that was planned becomes void.
+    /// Makes the wheel visit an allocation in time. Its earlier entry becomes void.
     pub(crate) fn schedule(&mut self, id: AllocationId, now: Duration) {
         let Some(allocation) = self.allocations.get(id) else { return };
         let at = allocation.relays.next_expiry(now).min(now.saturating_add(VISIT));
@@ -111,8 +112,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// The only way out of the table: the relayed sockets are released, the quota is given back by
-    /// the drop (H30).
+    /// Ends an allocation. This is the only way out of the table: the relayed sockets are released,
+    /// and dropping the record gives the quota back (H30).
     pub(crate) fn end(&mut self, id: AllocationId, now: Duration, reason: EndReason) {
         let (addresses, advertised) = (
             [0, 1].map(|index| self.allocations.relayed(id, index)),
@@ -127,8 +128,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let ignored = cold.ignored.as_ref().map_or(0, |ignored| ignored.len());
         (self.permissions, self.channels) =
             (self.permissions - permissions, self.channels - channels - ignored);
-        // One without a relayed address was never told. Where it was to be brought back, its record
-        // is not ours to delete (H47).
+        // An allocation without a relayed address was never exported. If it was to be restored, its
+        // record must not be deleted (H47).
         if reason != EndReason::BindFailed {
             self.changes.ended(cold.record, self.allocations.len());
         }

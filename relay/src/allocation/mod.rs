@@ -25,28 +25,28 @@ use crate::peers::Peers;
 use crate::peers::channel::IgnoredChannels;
 use crate::request::refusals::Budget;
 
-/// What an allocation relayed, application data only.
+/// The application data that an allocation has relayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Datagrams from the client to peers.
+    /// Number of datagrams from the client to peers.
     pub packets_to_peer: u64,
-    /// Their bytes.
+    /// Number of bytes in them.
     pub bytes_to_peer: u64,
-    /// Datagrams from peers to the client.
+    /// Number of datagrams from peers to the client.
     pub packets_to_client: u64,
-    /// Their bytes.
+    /// Number of bytes in them.
     pub bytes_to_client: u64,
 }
 
-/// What a datagram of data looks at of an allocation (RFC 8656 §6): two cache lines, whatever its
-/// families.
+/// The hot record of an allocation (RFC 8656 §6), all that the data path reads: two cache lines,
+/// whatever its families.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Allocation {
     pub(crate) traffic: Traffic,
     pub(crate) peers: Peers,
     pub(crate) relays: Relays,
-    /// Counts the uses of the place; odd while it is in use.
+    /// Counts the uses of the slot; odd while it is in use.
     pub(crate) generation: u32,
     client: Client,
     /// The server's side of the 5-tuple.
@@ -58,22 +58,23 @@ const _: () = assert!(size_of::<Allocation>() == 128);
 /// The client's side of a 5-tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Client {
-    /// An IPv4 address is written as IPv6 has it.
+    /// An IPv4 address is stored as IPv4-mapped IPv6.
     ip: [u8; 16],
     port: u16,
     family: AddressFamily,
     transport: Transport,
 }
 
-/// The server's side of a 5-tuple, with the zone that a link-local client is in: few, and the same
-/// for many clients.
+/// The server's side of a 5-tuple, with the zone of a link-local client: few, and shared by many
+/// clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Link {
     server: SocketAddr,
     scope: u32,
 }
 
-/// What no datagram of data looks at. `G` is what the allocation's quota was granted by.
+/// The cold record of an allocation, which the data path does not read. `G` is the guard of its
+/// quota.
 pub(crate) struct Cold<G> {
     pub(crate) credential: Arc<Credential>,
     /// Held so that dropping the allocation, on whatever path, gives the quota back (H30).
@@ -81,25 +82,25 @@ pub(crate) struct Cold<G> {
     /// The Allocate request that made it, so that a retransmission finds its answer (H36).
     pub(crate) transaction: TransactionId,
     pub(crate) fingerprint: bool,
-    /// How it was protected.
+    /// The protection of that request.
     pub(crate) protection: Protection,
-    /// The token of the port that was reserved with it, for the same reason.
+    /// The token of the port that was reserved with it: a retransmission gets the same.
     pub(crate) reservation: Option<[u8; 8]>,
-    /// The Refresh request that deleted one of two relayed addresses, for the same reason.
+    /// The Refresh request that deleted one of two relayed addresses, for its retransmissions.
     pub(crate) deletion: Option<TransactionId>,
     /// The relayed addresses that it has, or has had.
     pub(crate) relayed: [Option<Relayed>; 2],
     pub(crate) birth: Birth,
-    /// In milliseconds: it is within [`HORIZON`].
+    /// The lifetime granted last, in milliseconds, at most [`HORIZON`].
     pub(crate) lifetime: u32,
     /// The second at which the wheel visits it next; an older entry of the wheel is void.
     pub(crate) visit: u32,
     /// Names its record in the directory, over restarts too.
     pub(crate) record: u64,
-    /// Under which of the server's authenticators the credential was last shown to be good; `None`
-    /// since it was read back from a record.
+    /// The authenticator of the server under which the credential was last proven; `None` since it
+    /// was restored from a record.
     pub(crate) shown_under: Option<NonZeroU32>,
-    /// How many more refusals its client is answered.
+    /// The refusals that the client may still be sent.
     pub(crate) refusals: Budget,
     /// The channels to denied peers, which carry nothing.
     pub(crate) ignored: IgnoredChannels,
@@ -111,7 +112,7 @@ pub(crate) struct Cold<G> {
 
 const _: () = assert!(size_of::<Cold<()>>() <= 128);
 
-/// A relayed transport address: its host, and its ports.
+/// A relayed transport address, split into its host and its ports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Relayed {
     pub(crate) host: Name,
@@ -119,15 +120,15 @@ pub(crate) struct Relayed {
     pub(crate) advertised: u16,
 }
 
-/// The host of relayed addresses: few, and the same for many allocations.
+/// The host of relayed addresses: few, and shared by many allocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Host {
     pub(crate) bound: IpAddr,
     pub(crate) advertised: IpAddr,
 }
 
-/// When an allocation was made, in nanoseconds of the monotonic clock: before its start, if another
-/// server made it.
+/// When an allocation was made, in nanoseconds of the monotonic clock: negative if another server
+/// made it before this one started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Birth(i64);
 
@@ -136,7 +137,7 @@ impl Birth {
         Self(nanoseconds(now).saturating_sub(nanoseconds(age)))
     }
 
-    /// How long ago that was.
+    /// The time since then.
     pub(crate) fn age(self, now: Duration) -> Duration {
         Duration::from_nanos(u64::try_from(nanoseconds(now).saturating_sub(self.0)).unwrap_or(0))
     }
@@ -147,7 +148,7 @@ fn nanoseconds(time: Duration) -> i64 {
 }
 
 impl Allocation {
-    /// One without a name yet.
+    /// An allocation that is not in the table yet.
     pub(crate) fn new(
         five_tuple: &FiveTuple,
         link: Name,
@@ -158,7 +159,7 @@ impl Allocation {
         Self { traffic, peers, relays, generation: 0, client: Client::of(five_tuple), link }
     }
 
-    /// Whether it is the 5-tuple's; `link` is its own.
+    /// Whether it belongs to the 5-tuple; `link` is its own.
     #[inline]
     pub(crate) fn is_of(&self, five_tuple: &FiveTuple, link: &Link) -> bool {
         self.client == Client::of(five_tuple) && *link == Link::of(five_tuple)
@@ -188,7 +189,7 @@ impl Allocation {
         !mapped && self.relays.of_family(AddressFamily::of(peer)).is_some()
     }
 
-    /// Drops permissions and channels that no relayed address serves (RFC 8656 §8.1).
+    /// Drops permissions and channels whose family has no relayed address (RFC 8656 §8.1).
     pub(crate) fn drop_unserved(&mut self) {
         let relays = self.relays;
         let is_served = |ip: &IpAddr| relays.of_family(AddressFamily::of(ip)).is_some();

@@ -1,3 +1,5 @@
+//! Export and adoption of allocations: for restarts, take-over and mobility alike.
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,67 +25,66 @@ use crate::request::answer::seconds;
 use crate::request::refusals::Budget;
 use crate::server::Server;
 
-/// All there is to know of an allocation, with times as what remains of them: it serves restore,
-/// take-over and mobility alike.
+/// Everything that [`Server::adopt`] needs to restore an allocation. Times are the remaining ones.
 #[derive(Clone, Debug)]
 pub struct AllocationRecord {
-    /// Names the record in the directory: random, and the same over restarts.
+    /// The id of the record in the directory: random, and unchanged by restarts.
     pub id: u64,
-    /// The client.
+    /// The 5-tuple of the client.
     pub five_tuple: FiveTuple,
-    /// Who made it.
+    /// The credential of the user that made it.
     pub credential: Arc<Credential>,
-    /// How that was shown.
+    /// The protection of the request that made it.
     pub protection: Protection,
-    /// The Allocate request that made it.
+    /// The transaction id of that request.
     pub transaction: TransactionId,
-    /// How long it has lived.
+    /// The time since it was made.
     pub age: Duration,
-    /// The lifetime that was granted: last or, where it is more, what is left of an earlier grant
-    /// to the other one of two addresses.
+    /// The lifetime granted last; or, if longer, the rest of an earlier grant to the other one of
+    /// two addresses.
     pub lifetime: Duration,
     /// Its relayed addresses: one, or two of different families.
     pub relayed: Vec<RelayedRecord>,
-    /// Its permissions.
+    /// The live permissions.
     pub permissions: Vec<PermissionRecord>,
-    /// Its channels.
+    /// The live channels.
     pub channels: Vec<ChannelRecord>,
-    /// What it has relayed.
+    /// The data that it has relayed.
     pub traffic: Traffic,
 }
 
-/// A relayed address.
+/// The record of a relayed address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayedRecord {
-    /// The address.
+    /// The address, bound and advertised.
     pub address: RelayedTransportAddress,
-    /// What is left of it.
+    /// The remaining lifetime.
     pub time_to_expiry: Duration,
 }
 
-/// A permission.
+/// The record of a permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PermissionRecord {
-    /// The peer's address.
+    /// The IP address of the peer.
     pub peer: IpAddr,
-    /// What is left of it.
+    /// The remaining lifetime.
     pub time_to_expiry: Duration,
 }
 
-/// A channel.
+/// The record of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelRecord {
-    /// Its number.
+    /// The channel number.
     pub number: ChannelNumber,
-    /// The peer.
+    /// The transport address of the peer.
     pub peer: SocketAddr,
-    /// What is left of it.
+    /// The remaining lifetime.
     pub time_to_expiry: Duration,
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// What [`adopt`](Self::adopt) needs to bring an allocation back; `None` when there is none of
-    /// that name, or it is not made yet.
+    /// The record of an allocation, for [`adopt`](Self::adopt). `None` if there is no such
+    /// allocation, or it is still being made.
     #[must_use]
     pub fn export(&self, now: Now, id: AllocationId) -> Option<AllocationRecord> {
         let allocation =
@@ -91,7 +92,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let cold = self.allocations.cold(id)?;
         let left = |expires: Moment| expires.left(now.monotonic);
         let (relays, moment, peers) = (&allocation.relays, now.moment(), allocation.peers.tables());
-        // One of two may have expired unvisited; of one that has expired whole, all is told.
+        // One of two addresses may have expired without a visit; if both have, export both.
         let is_over = !relays.any_live(moment);
         let relayed = relays.bound().filter(|index| is_over || relays.is_live(*index, moment));
         let relayed =
@@ -136,7 +137,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         })
     }
 
-    /// What has changed since it was last asked, one thing at a time; nothing unless
+    /// The next change that was not returned yet. Always `None` unless
     /// [`Config::track_changes`](crate::Config) is set.
     #[must_use]
     pub fn poll_change(&mut self) -> Option<Change> {
@@ -158,43 +159,42 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Notes every allocation as changed, for a comparison of the whole directory. What
-    /// [`Change::Everything`] would have told is covered by that comparison.
+    /// Notes every allocation as changed, for a comparison of the whole directory, which also
+    /// covers [`Change::Everything`].
     pub fn offer_all(&mut self) {
         self.allocations.iter_cold_mut().for_each(|cold| cold.unwritten = true);
         self.changes.offer(self.allocations.ids());
     }
 
-    /// How much of the latest [`offer_all`](Self::offer_all) [`poll_change`](Self::poll_change) has
-    /// not told yet.
+    /// How many allocations of the latest [`offer_all`](Self::offer_all)
+    /// [`poll_change`](Self::poll_change) has not returned yet.
     #[must_use]
     pub fn offer_left(&self) -> usize {
         self.changes.offer_left()
     }
 
-    /// How many changes wait for [`poll_change`](Self::poll_change); more than none while there is
-    /// anything to tell.
+    /// Number of changes that wait for [`poll_change`](Self::poll_change).
     #[must_use]
     pub fn unwritten(&self) -> usize {
         self.changes.len()
     }
 
-    /// Notes that the allocation of this 5-tuple, if there is one, is to be written again: what
-    /// stands beside it in the directory has changed.
+    /// Notes that the allocation of this 5-tuple, if there is one, has to be written again: other
+    /// fields of its record have changed.
     pub fn rewrite(&mut self, five_tuple: &FiveTuple) {
         if let Some(id) = self.allocations.find(five_tuple) {
             self.note_change(id);
         }
     }
 
-    /// Notes every allocation as changed, beside what is noted already.
+    /// Notes every allocation as changed, in addition to the changes noted already.
     pub fn note_all(&mut self) {
         for id in self.allocation_ids().collect::<Vec<_>>() {
             self.note_change(id);
         }
     }
 
-    /// Notes that an allocation is to be written.
+    /// Notes that an allocation has to be written.
     pub(crate) fn note_change(&mut self, id: AllocationId) {
         let live = self.allocations.len();
         if let Some(cold) = self.allocations.cold_mut(id) {
@@ -202,15 +202,15 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// The allocations of this worker.
+    /// The ids of all allocations of this worker.
     pub fn allocation_ids(&self) -> impl Iterator<Item = AllocationId> + '_ {
         self.allocations.ids()
     }
 
-    /// Brings an allocation back: its relayed sockets are asked for at their old addresses, and
-    /// when they stand it goes on as if nothing had been, without the permissions and channels
-    /// that the policy refuses by now. `None` when it has expired, has no relayed address, or its
-    /// 5-tuple or its user's quota is taken.
+    /// Restores an allocation: its relayed sockets are to be bound at their old addresses, and then
+    /// it continues unchanged, but for permissions and channels that the policy denies by now.
+    /// `None` if it has expired, has no relayed address, or its 5-tuple or its user's quota is
+    /// taken.
     pub fn adopt(&mut self, now: Now, record: &AllocationRecord) -> Option<AllocationId> {
         let taken = self.allocations.find(&record.five_tuple).is_some();
         let relayed: SmallVec<[&RelayedRecord; 2]> =
@@ -219,14 +219,14 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             return None;
         }
         let quota = self.quota(&record.credential)?;
-        // The record's times are another clock's: none counts for more than was granted (H49), and
-        // none is shortened below it.
+        // The times of the record are from another clock: none may exceed the granted one (H49),
+        // and none is shortened otherwise.
         let granted =
             |relayed: &RelayedRecord| now.after(relayed.time_to_expiry.min(record.lifetime));
         let relays = relayed.iter().map(|relayed| (relayed.address.family(), granted(relayed)));
         let relays = Relays::binding(relays);
         let mut tables = Tables::new();
-        // The policy may be another than the one that they were made under (H3).
+        // The policy may differ from the one under which they were made (H3).
         let policy = &self.config.policy;
         for permission in record
             .permissions

@@ -1,3 +1,5 @@
+//! The relayed addresses of one allocation, at most one per family, and when each expires.
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -9,9 +11,9 @@ use crate::memory::moment::Moment;
 /// differ behind a 1:1 NAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayedTransportAddress {
-    /// Where the socket is bound.
+    /// The address that the socket is bound to.
     pub bound: SocketAddr,
-    /// What the client is told and peers see.
+    /// The address that the client is told and that peers see.
     pub advertised: SocketAddr,
 }
 
@@ -26,25 +28,25 @@ impl RelayedTransportAddress {
 pub enum BindFailure {
     /// No port, descriptor or memory is left: 508.
     Capacity,
-    /// The address family is not to be had: 440.
+    /// The host has no relay address of this family: 440.
     Family,
 }
 
-/// A place for a relayed address.
+/// The state of one of the two places for a relayed address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relay {
-    /// Nothing was asked for, or what stood here has ended.
+    /// Nothing was asked for, or the address has ended.
     Absent,
-    /// It is being bound.
+    /// The socket is being bound.
     Binding(AddressFamily),
-    /// It relays.
+    /// The socket is bound, and relays.
     Bound(AddressFamily),
-    /// It was asked for, and not to be had.
+    /// It was asked for, but could not be bound.
     Refused(AddressFamily, BindFailure),
 }
 
 /// The relayed addresses of an allocation, one a family, each with its time-to-expiry (RFC 8656
-/// §6). What the addresses are stands with what no datagram of data looks at.
+/// §6). The addresses themselves are in the cold record: no data path reads them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Relays {
     places: [Relay; 2],
@@ -52,7 +54,7 @@ pub(crate) struct Relays {
 }
 
 impl Relays {
-    /// Places for addresses that are being bound, one or two, which expire at these times.
+    /// One or two addresses that are being bound, and expire at these times.
     pub(crate) fn binding(wanted: impl IntoIterator<Item = (AddressFamily, Moment)>) -> Self {
         let mut relays =
             Self { places: [Relay::Absent; 2], expires: [Moment::of(Duration::ZERO); 2] };
@@ -64,12 +66,12 @@ impl Relays {
         relays
     }
 
-    /// Whether one is being bound in this place.
+    /// Whether the address with this index is being bound.
     pub(crate) fn is_binding(&self, index: u8) -> bool {
         matches!(self.places.get(usize::from(index)), Some(Relay::Binding(_)))
     }
 
-    /// The places whose addresses are being bound, with their families.
+    /// The indices and families of the addresses that are being bound.
     pub(crate) fn missing(&self) -> impl Iterator<Item = (u8, AddressFamily)> + '_ {
         (0u8..).zip(&self.places).filter_map(|(index, place)| match place {
             Relay::Binding(family) => Some((index, *family)),
@@ -77,13 +79,12 @@ impl Relays {
         })
     }
 
-    /// One that was being bound is.
+    /// Notes that an address has been bound.
     pub(crate) fn bind(&mut self, index: u8, family: AddressFamily) {
         self.places[usize::from(index)] = Relay::Bound(family);
     }
 
-    /// One that was being bound is not to be had; `false` when nothing was being bound in this
-    /// place.
+    /// Notes that an address could not be bound. `false` when none was being bound with this index.
     pub(crate) fn refuse(&mut self, index: u8, failure: BindFailure) -> bool {
         match self.places.get_mut(usize::from(index)) {
             Some(place @ &mut Relay::Binding(family)) => *place = Relay::Refused(family, failure),
@@ -92,7 +93,7 @@ impl Relays {
         true
     }
 
-    /// Whether every relayed address that was asked for is there, or known not to be had.
+    /// Whether no address is being bound any more.
     pub(crate) fn is_ready(&self) -> bool {
         !self.places.iter().any(|place| matches!(place, Relay::Binding(_)))
     }
@@ -103,7 +104,7 @@ impl Relays {
         (0u8..2).filter(move |index| matches!(places[usize::from(*index)], Relay::Bound(_)))
     }
 
-    /// The families that were asked for and are not to be had, with the reasons.
+    /// The families that could not be bound, with the reasons.
     pub(crate) fn refused(&self) -> impl Iterator<Item = (AddressFamily, BindFailure)> + '_ {
         self.places.iter().filter_map(|place| match place {
             Relay::Refused(family, failure) => Some((*family, *failure)),
@@ -111,7 +112,7 @@ impl Relays {
         })
     }
 
-    /// Forgets what was not to be had.
+    /// Forgets the addresses that could not be bound.
     pub(crate) fn forget_refused(&mut self) {
         self.places
             .iter_mut()
@@ -119,20 +120,20 @@ impl Relays {
             .for_each(|place| *place = Relay::Absent);
     }
 
-    /// The index of the one of this family, whether it has expired or not.
+    /// The index of the bound address of this family, expired or not.
     #[inline]
     pub(crate) fn of_family(&self, family: AddressFamily) -> Option<u8> {
         self.places.iter().position(|place| *place == Relay::Bound(family)).map(|index| index as u8)
     }
 
-    /// The index of the one that datagrams to this peer leave from.
+    /// The index of the live address from which datagrams to this peer are sent.
     #[inline]
     pub(crate) fn for_peer(&self, peer: &IpAddr, now: Moment) -> Option<u8> {
         self.of_family(AddressFamily::of(peer))
             .filter(|index| self.expires[usize::from(*index)].is_after(now))
     }
 
-    /// Whether the one with this index is bound.
+    /// Whether the address with this index is bound.
     #[inline]
     pub(crate) fn is_bound(&self, index: u8) -> bool {
         matches!(self.places.get(usize::from(index)), Some(Relay::Bound(_)))
@@ -144,29 +145,28 @@ impl Relays {
         self.is_bound(index) && self.expires[usize::from(index)].is_after(now)
     }
 
-    /// Whether one of them, bound or being bound, has not expired: so long does the allocation
-    /// live.
+    /// Whether an address, bound or being bound, has not expired. The allocation lives as long.
     #[inline]
     pub(crate) fn any_live(&self, now: Moment) -> bool {
         self.expiries().any(|expires| expires.is_after(now))
     }
 
-    /// Whether one of them has expired.
+    /// Whether an address has expired.
     pub(crate) fn any_expired(&self, now: Moment) -> bool {
         self.expiries().any(|expires| !expires.is_after(now))
     }
 
-    /// When this one expires.
+    /// When the address with this index expires.
     pub(crate) fn expiry(&self, index: u8) -> Moment {
         self.expires[usize::from(index)]
     }
 
-    /// What is left until the last one expires, and the allocation with it.
+    /// The time until the last address expires, and the allocation with it.
     pub(crate) fn left(&self, now: Duration) -> Duration {
         self.expiries().map(|expires| expires.left(now)).max().unwrap_or_default()
     }
 
-    /// When the first one expires, as the clock tells it.
+    /// When the first address expires, in monotonic time.
     pub(crate) fn next_expiry(&self, now: Duration) -> Duration {
         self.expiries().map(|expires| expires.time(now)).min().unwrap_or_default()
     }
@@ -181,7 +181,7 @@ impl Relays {
             .map(|(_, expires)| *expires)
     }
 
-    /// Resets the time-to-expiry of the one of this family, or of all.
+    /// Resets the time-to-expiry of the address of this family, or of all.
     pub(crate) fn refresh(&mut self, family: Option<AddressFamily>, until: Moment) {
         for (place, expires) in self.places.iter().zip(&mut self.expires) {
             if matches!(place, Relay::Bound(bound) if family.is_none_or(|family| family == *bound))
@@ -191,7 +191,7 @@ impl Relays {
         }
     }
 
-    /// Takes out the one with this index; whether it was bound.
+    /// Removes the address with this index. Returns whether it was bound.
     pub(crate) fn remove(&mut self, index: u8) -> bool {
         match self.places.get_mut(usize::from(index)) {
             Some(place @ Relay::Bound(_)) => {

@@ -1,3 +1,6 @@
+//! The allocations of one worker, found by name or by 5-tuple. The hot records, which data looks
+//! at, are kept apart from the cold ones.
+
 use std::net::SocketAddr;
 
 use ahash::RandomState;
@@ -13,8 +16,8 @@ use crate::memory::interned::Interned;
 use crate::memory::moment::Moment;
 use crate::peers::Peers;
 
-/// The allocations of one worker, found by name without a look-up and by 5-tuple with one. What a
-/// datagram of data looks at of them stands together, and so does what none looks at.
+/// The allocations of one worker. Finding one by its id takes no lookup, by its 5-tuple one. The
+/// hot records stand together, and so do the cold ones.
 pub(crate) struct Allocations<G> {
     worker: u16,
     slots: Chunks<Allocation>,
@@ -26,7 +29,7 @@ pub(crate) struct Allocations<G> {
     hosts: Interned<Host>,
 }
 
-/// What an allocation is made of.
+/// An allocation as it enters and leaves the table.
 pub(crate) struct Parts<G> {
     pub(crate) five_tuple: FiveTuple,
     pub(crate) relays: Relays,
@@ -59,7 +62,7 @@ impl<G> Allocations<G> {
         self.slot(five_tuple).map(|slot| self.id(slot))
     }
 
-    /// The allocation of a 5-tuple, with its name, while it has a relayed address that is live.
+    /// The allocation of a 5-tuple and its id, while one of its relayed addresses is live.
     #[inline]
     pub(crate) fn find_live_mut(
         &mut self,
@@ -147,16 +150,15 @@ impl<G> Allocations<G> {
         self.id(slot)
     }
 
-    /// Takes an allocation out: what it was made of, and its relayed addresses that stand in its
-    /// record.
+    /// Removes an allocation and returns it.
     pub(crate) fn remove(&mut self, id: AllocationId) -> Option<Parts<G>> {
         let five_tuple = self.five_tuple(id)?;
         let cold = self.cold[id.slot as usize].take()?;
         self.index.remove(self.hasher.hash_one(five_tuple), id.slot);
         let allocation = &mut self.slots[id.slot as usize];
         allocation.generation = next(allocation.generation);
-        self.links.let_go(allocation.link);
-        cold.relayed.iter().flatten().for_each(|relayed| self.hosts.let_go(relayed.host));
+        self.links.release(allocation.link);
+        cold.relayed.iter().flatten().for_each(|relayed| self.hosts.release(relayed.host));
         self.free.push(id.slot);
         let peers = std::mem::replace(&mut allocation.peers, Peers::new());
         Some(Parts {
@@ -168,7 +170,7 @@ impl<G> Allocations<G> {
         })
     }
 
-    /// Notes where a relayed address of an allocation is.
+    /// Stores a relayed address of an allocation.
     pub(crate) fn set_relayed(
         &mut self,
         id: AllocationId,
@@ -183,11 +185,11 @@ impl<G> Allocations<G> {
         let place = self.cold_mut(id).and_then(|cold| cold.relayed.get_mut(usize::from(index)));
         let gone = place.map_or(Some(relayed), |place| place.replace(relayed));
         if let Some(gone) = gone {
-            self.hosts.let_go(gone.host);
+            self.hosts.release(gone.host);
         }
     }
 
-    /// Where a relayed address of an allocation is, or was until it was released.
+    /// A relayed address of an allocation, also after its release.
     pub(crate) fn relayed(&self, id: AllocationId, index: u8) -> Option<RelayedTransportAddress> {
         let relayed = (*self.cold(id)?.relayed.get(usize::from(index))?)?;
         let host = self.hosts.value(relayed.host);
@@ -198,8 +200,7 @@ impl<G> Allocations<G> {
         Some(RelayedTransportAddress { bound, advertised })
     }
 
-    /// The relayed addresses that an allocation has or has had, as they are advertised, IPv4 before
-    /// IPv6.
+    /// All relayed addresses that an allocation has or has had, as advertised, IPv4 before IPv6.
     pub(crate) fn advertised(&self, id: AllocationId) -> Advertised {
         let mut advertised: Advertised = (0..2)
             .filter_map(|index| self.relayed(id, index))
@@ -216,7 +217,7 @@ impl<G> Allocations<G> {
             .map(|(slot, _)| self.id(slot))
     }
 
-    /// What datagrams look at, of each allocation.
+    /// The hot records of all allocations.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Allocation> {
         self.slots.iter_mut().filter(|allocation| is_in_use(allocation.generation))
     }
@@ -231,8 +232,8 @@ impl<G> Allocations<G> {
     }
 }
 
-/// A place's generation when it is taken, or left: odd while it is in use, so that a name is never
-/// that of an empty one.
+/// The generation of a slot that is taken or freed: odd while it is in use, so that no id names an
+/// empty slot.
 fn next(generation: u32) -> u32 {
     (generation + 1) % AllocationId::GENERATIONS
 }

@@ -1,10 +1,12 @@
+//! A vector that grows without moving its elements.
+
 use std::ops::{Index, IndexMut};
 
-/// Elements of one chunk.
+/// Number of elements of one chunk.
 const CHUNK: usize = 64;
 
-/// A vector that grows by a chunk at a time: nothing is copied when it grows, so that no packet
-/// waits for that, and hardly more memory is taken than there are elements.
+/// A vector that grows by one chunk at a time: growing copies nothing, so that no packet waits for
+/// it, and takes hardly more memory than the elements need.
 #[derive(Debug)]
 pub(crate) struct Chunks<T>(Vec<Vec<T>>);
 

@@ -1,13 +1,15 @@
-/// The fewest places of a table that has any.
+//! A hash table of slot numbers, eight bytes per entry.
+
+/// Minimum number of places of a table that is not empty.
 const FEWEST: usize = 16;
 
-/// Slots found by the hash of what they hold: a table of eight bytes an entry, so that a look-up
-/// touches one of its cache lines and then the record. The hash has to be keyed: whoever could
-/// choose what falls on one place would make look-ups slow.
+/// Slots, found by the hash of the records that they hold: eight bytes per entry, so that a lookup
+/// touches one cache line of the table and then the record. The hash must be keyed: a client that
+/// could choose colliding 5-tuples would make lookups slow.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// A power of two of places, three quarters of which are taken at the most; each entry stands
-    /// at or behind the place that its hash names.
+    /// A power of two of places, at most three quarters of them taken. Each entry stands at the
+    /// place that its hash names, or behind it.
     places: Box<[Entry]>,
     len: usize,
 }
@@ -15,18 +17,18 @@ pub(crate) struct Index {
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     hash: u32,
-    /// The slot and one; 0 is nobody's.
+    /// The slot plus one; 0 marks an empty place.
     slot: u32,
 }
 
 impl Index {
-    /// The slot with this hash that `is_it` says it is.
+    /// The slot with this hash for which `is_it` returns `true`.
     #[inline]
     pub(crate) fn find(&self, hash: u64, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         self.position(fold(hash), is_it).map(|at| self.places[at].slot - 1)
     }
 
-    /// Takes in a slot that is not there yet.
+    /// Inserts a slot that is not in the table yet.
     pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
         if (self.len + 1) * 4 > self.places.len() * 3 {
             self.resize((self.places.len() * 2).max(FEWEST));
@@ -35,7 +37,7 @@ impl Index {
         self.len += 1;
     }
 
-    /// Takes out a slot; nothing happens when it is not there.
+    /// Removes a slot, if it is in the table.
     pub(crate) fn remove(&mut self, hash: u64, slot: u32) {
         let Some(mut hole) = self.position(fold(hash), |other| other == slot) else { return };
         self.len -= 1;
@@ -47,7 +49,7 @@ impl Index {
             if entry.slot == 0 {
                 break;
             }
-            // What stands behind moves up, unless it would come before the place that its hash
+            // Entries behind the hole move into it, unless that is before the place that their hash
             // names.
             let (from_home, from_hole) =
                 (at.wrapping_sub(entry.hash as usize) & mask, at.wrapping_sub(hole) & mask);
@@ -93,7 +95,7 @@ impl Index {
     }
 }
 
-/// Both halves of a hash: its keyed multiplications have mixed either.
+/// Folds both halves of a hash: its keyed multiplications have mixed either.
 #[inline]
 fn fold(hash: u64) -> u32 {
     (hash >> 32) as u32 ^ hash as u32
@@ -103,13 +105,13 @@ fn fold(hash: u64) -> u32 {
 mod tests {
     use super::*;
 
-    /// Hashes that meet often, so that entries stand in each other's way.
+    /// Hashes that collide often.
     fn hash(slot: u32) -> u64 {
         u64::from(slot % 61 * 7 % 97)
     }
 
     #[test]
-    fn it_finds_what_is_in_it_and_nothing_else_whatever_comes_and_goes() {
+    fn it_finds_its_entries_and_no_others_through_inserts_and_removals() {
         let (mut index, mut random) = (Index::default(), 1u32);
         let mut present = [false; 300];
         for step in 0..60_000 {

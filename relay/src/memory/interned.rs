@@ -1,10 +1,12 @@
+//! Values that many records share, stored once.
+
 use std::hash::Hash;
 use std::num::NonZeroU32;
 
 use ahash::AHashMap;
 
-/// Values of which there are few and which many records have: each stands here once, for as long as
-/// somebody holds it.
+/// Few values that many records share: each is stored once, and counted, until its last holder
+/// releases it.
 #[derive(Debug)]
 pub(crate) struct Interned<T> {
     places: Vec<(T, u32)>,
@@ -12,7 +14,7 @@ pub(crate) struct Interned<T> {
     by_value: AHashMap<T, u32>,
 }
 
-/// Names an interned value.
+/// The name of an interned value, of four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name(NonZeroU32);
 
@@ -32,7 +34,7 @@ impl<T: Copy + Eq + Hash> Interned<T> {
         Self { places: Vec::new(), free: Vec::new(), by_value: AHashMap::new() }
     }
 
-    /// Has one more holder of `value`.
+    /// Adds a holder of `value`.
     pub(crate) fn hold(&mut self, value: T) -> Name {
         let place = self.by_value.get(&value).copied().unwrap_or_else(|| {
             let place = self.free.pop().unwrap_or(self.places.len() as u32);
@@ -47,8 +49,8 @@ impl<T: Copy + Eq + Hash> Interned<T> {
         Name::of(place)
     }
 
-    /// Has one holder less.
-    pub(crate) fn let_go(&mut self, name: Name) {
+    /// Removes a holder; the last one frees the place.
+    pub(crate) fn release(&mut self, name: Name) {
         let (value, holders) = &mut self.places[name.place()];
         *holders -= 1;
         if *holders == 0 {
@@ -68,19 +70,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn h33_a_value_that_nobody_holds_leaves_its_place() {
+    fn h33_a_value_without_a_holder_frees_its_place() {
         let mut interned = Interned::new();
         let (one, again, two) = (interned.hold("a"), interned.hold("a"), interned.hold("b"));
         assert_eq!(
             (one == again, one == two, interned.value(one), interned.value(two)),
             (true, false, &"a", &"b")
         );
-        interned.let_go(one);
+        interned.release(one);
         assert_eq!(interned.hold("a"), again);
-        (0..2).for_each(|_| interned.let_go(again));
+        (0..2).for_each(|_| interned.release(again));
         for round in 0..1000u32 {
             let name = interned.hold(if round % 2 == 0 { "c" } else { "d" });
-            interned.let_go(name);
+            interned.release(name);
         }
         assert_eq!(
             (interned.places.len(), interned.by_value.len(), interned.value(two)),

@@ -1,13 +1,15 @@
+//! A map for one or two entries that also holds thousands.
+
 use std::hash::Hash;
 
 use ahash::AHashMap;
 use smallvec::SmallVec;
 
-/// So many entries are searched one by one, which is faster than hashing; more are hashed.
+/// Maximum number of entries that are searched one by one, which is faster than hashing so few.
 const LINEAR: usize = 8;
 
-/// A map that is nearly always tiny: two entries stand in place, up to eight in a list, more in a
-/// hash table.
+/// A map that is nearly always tiny: up to two entries are stored in place, up to eight in a list,
+/// more in a hash table.
 #[derive(Clone, Debug)]
 pub(crate) enum SmallMap<K, V> {
     List(SmallVec<[(K, V); 2]>),
@@ -61,7 +63,8 @@ impl<K: Copy + Eq + Hash, V> SmallMap<K, V> {
         }
     }
 
-    /// Keeps what `keep` says. A table that has become small turns into a list again.
+    /// Keeps the entries for which `keep` returns `true`. A table that has become small turns into
+    /// a list again.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
         match self {
             Self::List(list) => list.retain(|(key, value)| keep(key, value)),

@@ -1,23 +1,25 @@
+//! The timer wheel that visits each allocation in time.
+
 use std::time::Duration;
 
 use crate::memory::chunks::Chunks;
 
-/// One slot a second; more than the longest lifetime, so that nearly nothing is visited before its
-/// time.
+/// Number of slots, one per second: more than the maximum lifetime, so that nearly nothing is
+/// visited too early.
 const SLOTS: usize = 4096;
 
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
-/// A timer wheel with slots of one second: inserting and expiring are O(1), whatever the number of
-/// entries. The slots are lists through one table, so that the wheel takes the memory of the most
-/// entries that ever waited at a time, wherever they stood.
+/// A timer wheel with slots of one second: inserting and expiring are O(1). The slots are lists
+/// through one table, so that its memory is that of the maximum number of entries that ever waited
+/// at a time, in whatever slots.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
     /// The first node of each slot's list.
     slots: Box<[u32]>,
     nodes: Chunks<Node<T>>,
-    /// The first of the nodes that nobody uses.
+    /// The first of the free nodes.
     free: u32,
     /// The next second that has not been expired yet.
     cursor: u64,
@@ -41,8 +43,8 @@ impl<T: Copy> Wheel<T> {
         }
     }
 
-    /// Wakes `entry` at the first whole second not before `at`; later than the wheel is long it
-    /// wakes at its end, and is to be inserted again. The second at which it wakes.
+    /// Wakes `entry` at the first whole second not before `at`. If `at` is beyond the end of the
+    /// wheel, the entry wakes there, and has to be inserted again. Returns the second.
     pub(crate) fn insert(&mut self, now: Duration, at: Duration, entry: T) -> u64 {
         if self.len == 0 {
             self.cursor = self.cursor.max(now.as_secs());
@@ -83,12 +85,12 @@ impl<T: Copy> Wheel<T> {
         None
     }
 
-    /// Entries that wait, void ones included.
+    /// Number of waiting entries, void ones included.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// When [`expire`](Self::expire) is worth calling again; `None` when nothing waits.
+    /// When to call [`expire`](Self::expire) again; `None` when nothing waits.
     pub(crate) fn next(&self) -> Option<Duration> {
         (self.len > 0).then(|| Duration::from_secs(self.cursor))
     }
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn h33_a_burst_that_is_visited_again_and_again_leaves_no_room_behind() {
+    fn h33_a_burst_that_is_visited_again_and_again_takes_no_more_memory() {
         let mut wheel = Wheel::new();
         let at = Duration::from_secs;
         for entry in 0..10_000 {

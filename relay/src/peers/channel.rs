@@ -1,3 +1,5 @@
+//! The channels of one allocation (RFC 8656 §12), found by number and by peer.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use crate::memory::small_map::SmallMap;
 /// "A channel binding lasts for 10 minutes unless refreshed" (RFC 8656 §12).
 pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
 
-/// A channel's peer and its time-to-expiry.
+/// The peer of a channel, and when the channel expires.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Channel {
     pub(crate) peer: SocketAddr,
@@ -23,9 +25,9 @@ pub(crate) struct Channels {
     by_peer: SmallMap<SocketAddr, ChannelNumber>,
 }
 
-/// The channels of one allocation to peers that are denied. No path on which data leave looks at
-/// them: they keep the numbers in use, as RFC 8656 §12.2 wants, and tell a channel to a denied peer
-/// from one that does not exist. A denied peer's permission leaves no trace at all.
+/// The channels of one allocation to denied peers. No data path reads them: they keep the numbers
+/// in use, as RFC 8656 §12.2 requires, and tell a channel to a denied peer from one that does not
+/// exist. A permission for a denied peer leaves no trace at all.
 pub(crate) type IgnoredChannels = Option<Box<Channels>>;
 
 impl Channels {
@@ -33,7 +35,7 @@ impl Channels {
         Self { by_number: SmallMap::new(), by_peer: SmallMap::new() }
     }
 
-    /// The peer of a channel that has not expired.
+    /// The peer of a live channel.
     pub(crate) fn peer(&self, number: ChannelNumber, now: Moment) -> Option<SocketAddr> {
         self.by_number
             .get(&number)
@@ -41,19 +43,19 @@ impl Channels {
             .map(|channel| channel.peer)
     }
 
-    /// The channel of a peer that has not expired.
+    /// The live channel of a peer.
     pub(crate) fn number(&self, peer: &SocketAddr, now: Moment) -> Option<ChannelNumber> {
         let number = *self.by_peer.get(peer)?;
         self.peer(number, now).map(|_| number)
     }
 
-    /// Whether the two may be bound: neither is bound to another (RFC 8656 §12.2).
+    /// Whether number and peer may be bound: neither is bound to another (RFC 8656 §12.2).
     pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
         self.peer(number, now).is_none_or(|bound| bound == *peer)
             && self.number(peer, now).is_none_or(|bound| bound == number)
     }
 
-    /// Binds or refreshes; [`may_bind`](Self::may_bind) has been asked.
+    /// Binds or refreshes. The caller has checked [`may_bind`](Self::may_bind).
     pub(crate) fn bind(&mut self, number: ChannelNumber, peer: SocketAddr, expires: Moment) {
         if let Some(expired) = self.by_peer.get(&peer).copied().filter(|other| *other != number) {
             self.by_number.remove(&expired);
@@ -97,7 +99,7 @@ impl Channels {
     }
 }
 
-/// Whether the number has an entry or may have one, if need be for one that has expired.
+/// Whether the number has an entry, or there is room for one after removing expired entries.
 pub(crate) fn has_room(
     channels: &mut Channels,
     number: ChannelNumber,

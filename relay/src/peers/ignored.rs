@@ -1,3 +1,5 @@
+//! Channels to denied peers, for clients that must not see a 403 (`peers.denied = "ignore"`).
+
 use std::net::SocketAddr;
 
 use causeway_wire::attribute::AddressFamily;
@@ -14,13 +16,13 @@ use crate::server::Server;
 use crate::verdict::Discard;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Whether a client that asks for a denied peer is answered success.
+    /// Whether requests for denied peers succeed.
     #[inline]
     pub(crate) fn ignores_denied(&self) -> bool {
         self.config.denied == DeniedPeers::Ignore
     }
 
-    /// Binds a channel that carries nothing, since its peer is denied.
+    /// Binds a channel that carries nothing, because its peer is denied.
     // Deviation: RFC 8656 §9: with `peers.denied = "ignore"` a ChannelBind or CreatePermission for
     // a denied peer succeeds, and all peers at that address stay shut out: baresip 1.0 gives
     // the whole call up when one private candidate is answered 403. Off by default.
@@ -32,7 +34,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         peer: SocketAddr,
     ) -> Result<(), ErrorCode> {
         let limit = self.config.limits.channels_per_allocation;
-        // A channel from a time when the peer was not denied carries nothing from now on.
+        // A channel from before the peer was denied carries nothing from now on.
         self.change(id, |peers| {
             peers
                 .channels
@@ -51,7 +53,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if bound == Some(true) { Ok(()) } else { Err(ErrorCode::INSUFFICIENT_CAPACITY) }
     }
 
-    /// Whether the two may be bound as far as channels to denied peers are concerned.
+    /// Whether the channels to denied peers allow binding number and peer.
     pub(crate) fn ignored_may_bind(
         &self,
         id: AllocationId,
@@ -62,12 +64,12 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.ignored(id).is_none_or(|ignored| ignored.may_bind(number, peer, now))
     }
 
-    /// How many channels to denied peers an allocation has, expired ones included.
+    /// Number of channels to denied peers of an allocation, expired ones included.
     pub(crate) fn ignored_len(&self, id: AllocationId) -> usize {
         self.ignored(id).map_or(0, Channels::len)
     }
 
-    /// Why data on a channel that leads nowhere go nowhere.
+    /// Why data on a channel that is not bound are discarded.
     #[cold]
     pub(crate) fn why_no_channel(
         &self,
@@ -80,8 +82,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if is_ignored { Discard::PeerDenied } else { Discard::NoChannel }
     }
 
-    /// Why nothing passes between the client and a peer that it has no permission for. Strangers
-    /// cause the question: it goes by the address alone, for which the policy asks nobody.
+    /// Why data to or from a peer without a permission are discarded. Any host can cause this, so
+    /// it checks the address only, for which the policy does not ask the operating system.
     #[cold]
     pub(crate) fn why_not_permitted(&self, peer: SocketAddr) -> Discard {
         let is_denied =
@@ -89,15 +91,15 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if is_denied { Discard::PeerDenied } else { Discard::NoPermission }
     }
 
-    /// A channel with this number leads to a peer again.
+    /// Forgets the channel to a denied peer with this number, which is bound to another peer now.
     pub(crate) fn forget_ignored(&mut self, id: AllocationId, number: ChannelNumber) {
         if self.ignored(id).is_some_and(|ignored| ignored.has(number)) {
             self.change_ignored(id, |ignored| ignored.remove(number));
         }
     }
 
-    /// Takes out the channels to denied peers that have expired, and those that no relayed address
-    /// serves (RFC 8656 §8.1).
+    /// Removes the channels to denied peers that have expired, and those whose family has no
+    /// relayed address any more (RFC 8656 §8.1).
     pub(crate) fn tidy_ignored(&mut self, id: AllocationId, now: Moment) {
         let Some(relays) = self.allocations.get(id).map(|allocation| allocation.relays) else {
             return;
@@ -111,8 +113,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Under another policy, a peer that is no longer denied needs a channel that leads to it.
-    pub(crate) fn judge_ignored(&mut self) {
+    /// Forgets the channels to peers that a new policy allows: they have to be bound properly.
+    pub(crate) fn forget_allowed(&mut self) {
         let policy = &self.config.policy;
         for cold in self.allocations.iter_cold_mut() {
             let Some(ignored) = &mut cold.ignored else { continue };
@@ -127,7 +129,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.allocations.cold(id)?.ignored.as_deref()
     }
 
-    /// Changes them and keeps the gauge true.
+    /// Changes the channels to denied peers, and updates the gauge.
     fn change_ignored<T>(
         &mut self,
         id: AllocationId,

@@ -16,36 +16,36 @@ use crate::memory::moment::Moment;
 use crate::peers::channel::Channels;
 use crate::peers::permission::{ChannelPermission, Permissions};
 
-/// So many peers stand in the allocation's record itself.
+/// Number of peers that the allocation's record itself has room for.
 const FEW: usize = 2;
 
-/// The permissions and channels of one allocation. Nearly every one has a peer or two: they stand
-/// in place, an address with its permission and its channel together; more are in tables.
+/// The permissions and channels of one allocation. Nearly every allocation has one or two peers:
+/// they are stored in place, an address with its permission and its channel; more are in tables.
 #[derive(Debug)]
 pub(crate) enum Peers {
     Few([Peer; FEW]),
     Many(Box<Tables>),
 }
 
-/// Permissions and channels, each by what they are looked up by.
+/// Permissions and channels, each under the keys by which they are looked up.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
     pub(crate) permissions: Permissions,
     pub(crate) channels: Channels,
 }
 
-/// A peer's address with its permission, with a channel, or with both. Of several channels to one
-/// IP address, one has its permission.
+/// A peer's address with its permission, a channel, or both. If several channels lead to one IP
+/// address, one of them has its permission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
-    /// An IPv4 address is written as IPv6 has it: mapped ones are no peers (H1).
+    /// An IPv4 address is stored as IPv4-mapped IPv6: mapped addresses are no peers (H1).
     ip: [u8; 16],
     /// When the permission expires.
     permission: Option<Moment>,
     /// When the channel expires.
     channel: Option<Moment>,
     number: NonZeroU16,
-    /// Of the channel.
+    /// The port of the channel's peer.
     port: u16,
 }
 
@@ -57,7 +57,7 @@ impl Peers {
         Self::Few([VACANT; FEW])
     }
 
-    /// Whether this address may send and be sent to.
+    /// Whether the address has a live permission.
     #[inline]
     pub(crate) fn allow(&self, peer: &IpAddr, now: Moment) -> bool {
         match self {
@@ -77,7 +77,7 @@ impl Peers {
             || lasting == ChannelPermission::WithChannel && self.number(peer, now).is_some()
     }
 
-    /// The peer of a channel that has not expired.
+    /// The peer of a live channel.
     #[inline]
     pub(crate) fn channel(&self, number: ChannelNumber, now: Moment) -> Option<SocketAddr> {
         match self {
@@ -91,7 +91,7 @@ impl Peers {
         }
     }
 
-    /// The channel of a peer that has not expired.
+    /// The live channel of a peer.
     #[inline]
     pub(crate) fn number(&self, peer: &SocketAddr, now: Moment) -> Option<ChannelNumber> {
         match self {
@@ -106,7 +106,7 @@ impl Peers {
         }
     }
 
-    /// Whether the two may be bound: neither is bound to another (RFC 8656 §12.2).
+    /// Whether number and peer may be bound: neither is bound to another (RFC 8656 §12.2).
     pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
         match self {
             Self::Few(_) => {
@@ -117,7 +117,7 @@ impl Peers {
         }
     }
 
-    /// How many permissions and how many channels have an entry, expired ones included.
+    /// The numbers of permissions and of channels, expired ones included.
     pub(crate) fn counts(&self) -> (usize, usize) {
         match self {
             Self::Few(peers) => {
@@ -128,7 +128,7 @@ impl Peers {
         }
     }
 
-    /// A copy in tables.
+    /// A copy of all of them in tables.
     pub(crate) fn tables(&self) -> Tables {
         match self {
             Self::Few(peers) => Tables::of(peers),
@@ -136,7 +136,7 @@ impl Peers {
         }
     }
 
-    /// Changes them as tables; afterwards they stand in place again if they are few.
+    /// Changes them as tables, and stores them in place again if they are few.
     pub(crate) fn change<T>(&mut self, change: impl FnOnce(&mut Tables) -> T) -> T {
         match self {
             Self::Few(peers) => {
@@ -179,8 +179,7 @@ impl Tables {
         tables
     }
 
-    /// What they hold as peers in place; `None` when they are too many for that, or not such as can
-    /// stand there.
+    /// The peers for storage in place; `None` if they are too many, or mapped addresses.
     fn few(&self) -> Option<[Peer; FEW]> {
         if self.permissions.len() > FEW || self.channels.len() > FEW {
             return None;
@@ -214,7 +213,7 @@ impl Peer {
     }
 }
 
-/// Of the widest range: what is bound has been within the server's.
+/// A bound number as a channel. The widest range is used: binding has checked the server's.
 #[inline]
 fn number(number: NonZeroU16) -> Option<ChannelNumber> {
     ChannelRange::Rfc5766.channel(number.get())
@@ -225,7 +224,7 @@ fn is_live(expires: Option<Moment>, now: Moment) -> bool {
     expires.is_some_and(|expires| expires.is_after(now))
 }
 
-/// As an address stands in place; `None` of a mapped one, which would stand for that of IPv4.
+/// An address as it is stored in place; `None` for a mapped one, which would mean the IPv4 address.
 #[inline]
 fn octets(ip: &IpAddr) -> Option<[u8; 16]> {
     match ip {
@@ -244,8 +243,8 @@ mod tests {
         Moment::of(Duration::from_secs(seconds))
     }
 
-    /// Does the same to peers and to tables, with few and with many of them, and asks both the
-    /// same.
+    /// Makes the same changes to peers and to tables, with few and with many of them, and compares
+    /// their answers.
     #[test]
     fn peers_in_place_are_what_they_would_be_in_tables() {
         assert_eq!(size_of::<Peers>(), 56);
@@ -253,7 +252,7 @@ mod tests {
             ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"].map(|ip| ip.parse().unwrap());
         let addresses: Vec<SocketAddr> =
             ips.iter().flat_map(|ip| [SocketAddr::new(*ip, 0), SocketAddr::new(*ip, 7)]).collect();
-        // H1: nobody is ever bound to a mapped address, nor is the one of IPv4 meant by it.
+        // H1: a mapped address is never bound, and does not mean the IPv4 address.
         let mapped = [0, 7].map(|port| SocketAddr::new("::ffff:192.0.2.1".parse().unwrap(), port));
         let asked = [&addresses[..], &mapped].concat();
         let number = |index: u32| ChannelRange::Rfc8656.channel(0x4000 + index as u16).unwrap();

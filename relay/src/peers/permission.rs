@@ -1,3 +1,5 @@
+//! The permissions of one allocation (RFC 8656 §9).
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,14 +10,14 @@ use crate::now::Now;
 /// "The Permission Lifetime MUST be 300 seconds" (RFC 8656 §9).
 pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
 
-/// How long a peer is permitted while the client has a channel to it
+/// How long a peer is permitted that the client has a channel to
 /// (`protocol.channel_permission`).
 // Deviation: RFC 8656 §9: towards the address and port that a live channel is bound to, data pass
 // as long as the channel lives, not for 300 seconds only: aiortc and werift renew a channel after
 // 500 s and never send CreatePermission. `rfc8656` has the 300 seconds (H46).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelPermission {
-    /// As long as the channel. Other ports of the same IP address need the permission of that
+    /// As long as the channel lives. Other ports of the same IP address need the permission of that
     /// address.
     #[default]
     WithChannel,
@@ -33,7 +35,7 @@ impl Permissions {
         Self(SmallMap::new())
     }
 
-    /// Whether this address may send and be sent to.
+    /// Whether the address has a live permission.
     pub(crate) fn allow(&self, peer: &IpAddr, now: Moment) -> bool {
         self.0.get(peer).is_some_and(|expires| expires.is_after(now))
     }
@@ -43,8 +45,8 @@ impl Permissions {
         self.0.insert(peer, expires);
     }
 
-    /// Installs or resets all or none: none where they would be more than `limit` without those
-    /// that have expired.
+    /// Installs or refreshes all, or none if that would be more than `limit` live permissions.
+    /// Returns whether it did.
     pub(crate) fn install_all(&mut self, peers: &[IpAddr], limit: usize, now: Now) -> bool {
         if self.len() + self.missing(peers) > limit {
             self.remove_expired(now.moment());
@@ -58,7 +60,7 @@ impl Permissions {
         true
     }
 
-    /// Those among `peers` that have no entry yet, each counted once.
+    /// Number of `peers` that have no entry yet, duplicates counted once.
     pub(crate) fn missing(&self, peers: &[IpAddr]) -> usize {
         peers
             .iter()

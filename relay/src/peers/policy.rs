@@ -1,3 +1,6 @@
+//! The policy that says which peers may be reached: rules of the operator, built-in denials, and
+//! the addresses and ports of this server itself.
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,31 +13,31 @@ use crate::peers::special::{
     DENIED_BY_DEFAULT, carried_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer,
 };
 
-/// One rule of the operator's; the first that matches decides.
+/// A rule of the operator. The first rule that matches decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Allow, or deny.
+    /// Whether to allow or to deny.
     pub allow: bool,
-    /// The addresses that it speaks of.
+    /// The addresses that the rule applies to.
     pub net: IpNet,
 }
 
-/// The addresses of this host at present (H55). A host gains and loses addresses while a server
-/// runs, so the policy asks whenever a peer has the port of a listener on a wildcard address, and
-/// never else.
+/// The current addresses of this host (H55). A host gains and loses addresses while a server runs,
+/// so the policy asks each time that a peer has the port of a listener on a wildcard address, and
+/// only then.
 pub trait OwnAddresses: fmt::Debug + Send + Sync {
-    /// Whether `ip` is an address of this host now, by which its wildcard listeners are reached.
-    /// Where that cannot be known: `true`.
+    /// Whether `ip` is an address of this host now, so that it reaches the wildcard listeners.
+    /// `true` if that is unknown.
     fn contains(&self, ip: IpAddr) -> bool;
 
-    /// The same for a datagram of a client that has a permission: the answer may be a moment old,
-    /// where asking costs much.
+    /// As [`contains`](Self::contains), for a datagram of a client that has a permission: the
+    /// answer may be a moment old if asking is expensive.
     fn contained_lately(&self, ip: IpAddr) -> bool {
         self.contains(ip)
     }
 }
 
-/// Who knows no address of this host: each may be one.
+/// The addresses of a host that are not known: each may be one.
 #[derive(Debug)]
 struct AnyAddress;
 
@@ -44,76 +47,76 @@ impl OwnAddresses for AnyAddress {
     }
 }
 
-/// What a client is answered when it asks for a peer that the policy denies (`peers.denied`).
+/// The response to a request for a peer that the policy denies (`peers.denied`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeniedPeers {
     /// 403 (RFC 8656 §10.2, RFC 8656 §12.2).
     #[default]
     Refuse,
-    /// Success, and silence in both directions: old SIP clients end a call when one of the other's
-    /// candidates is answered 403.
+    /// Success, and silence in both directions: old SIP clients end a call when they get a 403 for
+    /// one of the other side's candidates.
     Ignore,
 }
 
-/// Which peers may be reached (RFC 8656 §21.3, rows H1 to H8). Asked by CreatePermission,
-/// ChannelBind and Send alike (H3).
+/// The peers that may be reached (RFC 8656 §21.3, rows H1 to H8). CreatePermission, ChannelBind and
+/// Send all check it (H3).
 #[derive(Clone, Debug)]
 pub struct PeerPolicy {
-    /// The operator's, followed by the built-in denials.
+    /// The operator's rules, followed by the built-in denials.
     ipv4: Box<[Range<u32>]>,
     ipv6: Box<[Range<u128>]>,
     listeners: Vec<SocketAddr>,
     /// The listeners on every address of a family.
     wildcards: Box<[SocketAddr]>,
-    /// Their ports, each once: what every datagram is compared with.
+    /// Their ports, each once: every datagram is compared with these.
     wildcard_ports: Box<[u16]>,
     own: Arc<dyn OwnAddresses>,
     relays: Vec<IpAddr>,
     relay_ports: RangeInclusive<u16>,
-    /// Those of `relays` that a rule of the operator's allows.
+    /// The addresses of `relays` that a rule of the operator allows.
     opened: Vec<IpAddr>,
 }
 
-/// A rule as it is asked for each Send indication: the addresses whose masked bits are these.
+/// A rule as each Send indication checks it: it matches addresses whose masked bits are these.
 #[derive(Clone, Copy, Debug)]
 struct Range<T> {
     bits: T,
     mask: T,
-    verdict: Judged,
+    decision: Decision,
 }
 
-/// What a rule says of its addresses.
+/// The decision of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Judged {
+enum Decision {
     Deny,
-    /// All but those that only a rule which names them can allow (H2).
+    /// Allows all but the addresses that only a rule within them can allow (H2).
     Allow,
-    /// Those too: it names them.
+    /// Allows those, too: the rule lies within them.
     AllowLocal,
 }
 
-/// Why a peer is refused.
+/// Why a peer is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// 6to4 or Teredo, whatever it carries (H1).
+    /// It is a 6to4 or Teredo address, whatever it carries (H1).
     Tunnel,
-    /// "This network" or loopback (H2).
+    /// It is "this network" or loopback (H2).
     Local,
-    /// One of the server's own listeners (H5).
+    /// It is a listener of this server (H5).
     Listener,
-    /// A rule, the operator's or built in.
+    /// A rule of the operator, or a built-in one, denies it.
     Rule,
-    /// The server's own relay address at a port that relays nothing (H8).
+    /// It is this server's relay address, at a port that relays nothing (H8).
     NotRelayed,
-    /// Port 0 (H7).
+    /// Its port is 0 (H7).
     PortZero,
 }
 
 impl PeerPolicy {
-    /// `rules` stand before the built-in denials. `listeners` are all addresses that this server,
-    /// or what it depends on, listens at; an unspecified one stands for every address of its
-    /// family, unless [`asking`](Self::asking) says who knows better. `relays` are the relay
-    /// addresses, bound and advertised, with the range of their ports.
+    /// `rules` come before the built-in denials. `listeners` are all addresses at which this
+    /// server, or a service that it depends on, listens; an unspecified one means every address of
+    /// its family, unless [`asking`](Self::asking) gives the addresses of the host. `relays` are
+    /// the relay addresses, bound and advertised, with the range of their ports.
     #[must_use]
     pub fn new(
         rules: &[Rule],
@@ -126,27 +129,27 @@ impl PeerPolicy {
             .map(|net| Rule { allow: false, net: net.parse().expect("the list is tested") });
         let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
         for rule in rules.iter().copied().chain(built_in) {
-            let verdict = match rule.allow {
-                false => Judged::Deny,
-                true if is_within_never_a_peer(&rule.net) => Judged::AllowLocal,
-                true => Judged::Allow,
+            let decision = match rule.allow {
+                false => Decision::Deny,
+                true if is_within_never_a_peer(&rule.net) => Decision::AllowLocal,
+                true => Decision::Allow,
             };
             match rule.net {
                 IpNet::V4(net) => ipv4.push(Range {
                     bits: net.network().to_bits(),
                     mask: net.netmask().to_bits(),
-                    verdict,
+                    decision,
                 }),
                 IpNet::V6(net) => ipv6.push(Range {
                     bits: net.network().to_bits(),
                     mask: net.netmask().to_bits(),
-                    verdict,
+                    decision,
                 }),
             }
         }
         let (ipv4, ipv6) = (ipv4.into(), ipv6.into());
-        // What is left in `listeners` is compared with each peer of a Send indication; a wildcard
-        // is no peer's address.
+        // The remaining `listeners` are compared with the peer of each Send indication; a wildcard
+        // is never the address of a peer.
         let (wildcards, listeners): (Vec<_>, Vec<_>) =
             listeners.into_iter().partition(|listener| listener.ip().is_unspecified());
         let wildcard_ports: BTreeSet<u16> = wildcards.iter().map(SocketAddr::port).collect();
@@ -171,65 +174,63 @@ impl PeerPolicy {
         policy
     }
 
-    /// The same policy, which asks `own` whether a peer with the port of a wildcard listener is
-    /// this host.
+    /// The policy, asking `own` whether a peer with the port of a wildcard listener is this host.
     #[must_use]
     pub fn asking(self, own: Arc<dyn OwnAddresses>) -> Self {
         Self { own, ..self }
     }
 
-    /// Whether a rule of the operator's allows this relay address: then also what is no relayed
-    /// port there may be a peer (H8). It is asked for datagrams, so that it looks at nothing
-    /// but the few relay addresses.
+    /// Whether a rule of the operator allows this relay address: then its ports that relay nothing
+    /// may be peers, too (H8). Datagrams ask this, so it looks at the few relay addresses only.
     #[must_use]
     pub fn opens_relay(&self, relay: IpAddr) -> bool {
         self.opened.contains(&relay)
     }
 
-    /// Whether a peer at this port must be judged for each datagram, by a channel too: a listener
-    /// on a wildcard address has the port, and the peer's address may have become this host's
+    /// Whether a peer at this port must be checked for each datagram, on a channel, too: a listener
+    /// on a wildcard address has the port, and the peer's address may have become one of this host
     /// since (H55).
     #[inline]
     pub(crate) fn has_wildcard_listener(&self, port: u16) -> bool {
         self.wildcard_ports.contains(&port)
     }
 
-    /// Judges an address where the port does not matter: a permission.
+    /// Checks an address regardless of its port, for a permission.
     ///
     /// # Errors
-    /// [`Denied`], the first reason found.
+    /// [`Denied`]: the first reason found.
     pub fn check_address(&self, peer: IpAddr) -> Result<(), Denied> {
         if self.is_relay(peer) { Ok(()) } else { self.check_rules(peer).map(drop) }
     }
 
-    /// Judges an address to which datagrams would go: a channel's.
+    /// Checks an address for a channel.
     ///
     /// # Errors
-    /// [`Denied`], the first reason found.
+    /// [`Denied`]: the first reason found.
     pub fn check_transport(&self, peer: SocketAddr) -> Result<(), Denied> {
-        self.judge(peer, |ip| self.own.contains(ip))
+        self.check(peer, |ip| self.own.contains(ip))
     }
 
-    /// Judges an address to which this datagram goes.
+    /// Checks the address to which this datagram goes.
     ///
     /// # Errors
-    /// [`Denied`], the first reason found.
+    /// [`Denied`]: the first reason found.
     pub(crate) fn check_datagram(&self, peer: SocketAddr) -> Result<(), Denied> {
-        self.judge(peer, |ip| self.own.contained_lately(ip))
+        self.check(peer, |ip| self.own.contained_lately(ip))
     }
 
     #[inline]
-    fn judge(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Denied> {
+    fn check(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Denied> {
         if peer.port() == 0 {
             return Err(Denied::PortZero);
         }
         self.check_port(peer, &is_own)?;
-        // Through NAT64, say, a listener of ours has a second address (H1, H5).
+        // Through NAT64, for example, a listener of this server has a second address (H1, H5).
         carried_ipv4(peer.ip())
             .map_or(Ok(()), |inner| self.check_port(SocketAddr::new(inner, peer.port()), &is_own))
     }
 
-    /// One address as it stands, with what the server knows of its own ports.
+    /// Checks one address as written, against the rules and the ports of this server.
     fn check_port(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Denied> {
         if self.listeners.contains(&peer) || self.reaches_wildcard(peer, is_own) {
             return Err(Denied::Listener);
@@ -237,8 +238,8 @@ impl PeerPolicy {
         if !self.is_relay(peer.ip()) {
             return self.check_rules(peer.ip()).map(drop);
         }
-        // At our own address there are relayed ports, and services that nobody meant to offer:
-        // those only by an explicit rule.
+        // At the server's own address there are relayed ports, and services that are not meant for
+        // clients: the latter need an explicit rule.
         if self.relay_ports.contains(&peer.port()) || self.opens_relay(peer.ip()) {
             Ok(())
         } else {
@@ -255,8 +256,8 @@ impl PeerPolicy {
             && is_own(peer.ip())
     }
 
-    /// The classic call: both clients have relayed addresses of this server (H8). A relay on
-    /// loopback makes no peer of it (H2).
+    /// Whether the address is a relay address of this server: in the classic call, both clients
+    /// have one (H8). A relay on loopback does not make loopback a peer (H2).
     fn is_relay(&self, ip: IpAddr) -> bool {
         self.relays.contains(&ip) && !is_never_a_peer(ip)
     }
@@ -267,7 +268,7 @@ impl PeerPolicy {
         !is_tunnel(client)
     }
 
-    /// The address as written, and the IPv4 address that it carries: any denial refuses (H1).
+    /// Checks the address as written, and the IPv4 address that it carries. Any denial denies (H1).
     fn check_rules(&self, peer: IpAddr) -> Result<Allowed, Denied> {
         if is_tunnel(peer) {
             return Err(Denied::Tunnel);
@@ -277,7 +278,7 @@ impl PeerPolicy {
     }
 
     fn check_one(&self, ip: IpAddr) -> Result<Allowed, Denied> {
-        // A wide rule does not reach loopback: it takes one that lies within it (H2).
+        // A wide rule does not allow loopback: only a rule within it does (H2).
         let local = is_never_a_peer(ip);
         let matching = match ip {
             IpAddr::V4(ip) => {
@@ -288,19 +289,23 @@ impl PeerPolicy {
             }
         };
         match matching {
-            Some(Judged::Allow | Judged::AllowLocal) => Ok(Allowed::ByRule),
+            Some(Decision::Allow | Decision::AllowLocal) => Ok(Allowed::ByRule),
             None => Ok(Allowed::ByDefault),
-            Some(Judged::Deny) if local => Err(Denied::Local),
-            Some(Judged::Deny) => Err(Denied::Rule),
+            Some(Decision::Deny) if local => Err(Denied::Local),
+            Some(Decision::Deny) => Err(Denied::Rule),
         }
     }
 }
 
-/// What the first of the rules that speak of an address says.
+/// The decision of the first rule that matches an address.
 #[inline]
-fn first<T>(rules: &[Range<T>], local: bool, holds: impl Fn(&Range<T>) -> bool) -> Option<Judged> {
-    let speaks = |rule: &&Range<T>| holds(rule) && !(local && rule.verdict == Judged::Allow);
-    rules.iter().find(speaks).map(|rule| rule.verdict)
+fn first<T>(
+    rules: &[Range<T>],
+    local: bool,
+    holds: impl Fn(&Range<T>) -> bool,
+) -> Option<Decision> {
+    let matches = |rule: &&Range<T>| holds(rule) && !(local && rule.decision == Decision::Allow);
+    rules.iter().find(matches).map(|rule| rule.decision)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

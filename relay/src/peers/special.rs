@@ -1,9 +1,11 @@
+//! The special-purpose address ranges, and what each class of them means for a peer.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-/// What is refused as a peer unless a rule allows it: IANA's special-purpose registries, and the
-/// clouds' metadata address.
+/// The ranges that are denied as peers unless a rule allows them: IANA's special-purpose
+/// registries, and the metadata address of clouds.
 pub const DENIED_BY_DEFAULT: &[&str] = &[
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -42,8 +44,7 @@ pub const DENIED_BY_DEFAULT: &[&str] = &[
     "ff00::/8",
 ];
 
-/// Whether an address is "this network" or loopback, which only a rule that names it can allow
-/// (H2).
+/// Whether an address is "this network" or loopback, which only a rule within them can allow (H2).
 pub(crate) fn is_never_a_peer(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_loopback(),
@@ -51,7 +52,7 @@ pub(crate) fn is_never_a_peer(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether a range holds such addresses only. Its two ends do not tell: `0.0.0.0/1` begins with
+/// Whether a range lies within them. Checking its two ends is not enough: `0.0.0.0/1` begins with
 /// "this network" and ends with loopback.
 pub(crate) fn is_within_never_a_peer(net: &IpNet) -> bool {
     let shortest = if net.addr().is_ipv4() { 8 } else { 127 };
@@ -67,8 +68,8 @@ pub(crate) fn is_tunnel(ip: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that an IPv6 address carries: mapped, compatible, or NAT64's well-known prefix
-/// (H1). `::` and `::1` stand in the range of IPv4-compatible addresses, but carry none.
+/// The IPv4 address that an IPv6 address carries: mapped, compatible, or with NAT64's well-known
+/// prefix (H1). `::` and `::1` are in the range of IPv4-compatible addresses, but carry none.
 #[must_use]
 pub fn carried_ipv4(ip: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(v6) = ip else { return None };

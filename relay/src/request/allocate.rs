@@ -1,3 +1,5 @@
+//! Receiving an Allocate request (RFC 8656 §7.2).
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +24,8 @@ use crate::request::{Achieved, Request};
 use crate::server::Server;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving an Allocate request: the checks of RFC 8656 §7.2 with their numbers. The first,
-    /// authentication, has been made, and that of DONT-FRAGMENT (4) with those of unknown
-    /// attributes.
+    /// Receives an Allocate request: the checks of RFC 8656 §7.2 with their numbers. Authentication
+    /// (1) has been checked before, and DONT-FRAGMENT (4) with the unknown attributes.
     pub(crate) fn allocate(
         &mut self,
         request: &Request<'_>,
@@ -63,8 +64,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Ok(Achieved::Later)
     }
 
-    /// One more allocation for the user, unless that would be too many. A credential that names
-    /// nobody has no quota.
+    /// Takes a place in the user's quota; `None` if all are taken. A credential without a user name
+    /// has no quota.
     pub(crate) fn quota(&self, credential: &Credential) -> Option<Option<L::Guard>> {
         match credential.quota_name() {
             Some(name) => self.ledger.try_acquire(name).map(Some),
@@ -117,7 +118,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         self.bind(allocation, wanted.port, now.monotonic);
     }
 
-    /// Admits an allocation, and asks for the sockets that it lacks.
+    /// Admits an allocation, and asks the caller for its sockets.
     fn bind(&mut self, allocation: Parts<L::Guard>, port: WantedPort, now: Duration) {
         let credential = Arc::clone(&allocation.cold.credential);
         let missing: SmallVec<[(u8, AddressFamily); 2]> = allocation.relays.missing().collect();

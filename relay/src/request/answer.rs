@@ -1,3 +1,5 @@
+//! Writes responses: success, error, and the challenge that asks for credentials.
+
 use std::time::Duration;
 
 use causeway_auth::{Authenticator, Credential, MAX_NONCE_LEN, Protection};
@@ -15,15 +17,15 @@ use crate::five_tuple::FiveTuple;
 use crate::ids::AllocationId;
 use crate::verdict::{Discard, Reply, Respond};
 
-/// Writes the answer to one request. What is answered to an authenticated request carries
-/// integrity, errors included (H29).
+/// Writes the response to one request. Responses to authenticated requests carry integrity, errors
+/// included (H29).
 // Deviation: RFC 8656 §5: SOFTWARE, which the server SHOULD include in Allocate and Refresh
-// responses, is left out unless it is configured, and always where nobody has logged in: it makes
-// answers longer than what asked for them, and tells an attacker what to try (H11).
+// responses, is left out unless it is configured, and always without authentication: it makes the
+// response longer than its request, and tells an attacker what to try (H11).
 pub(crate) struct Answer<'a> {
     pub(crate) to: FiveTuple,
     pub(crate) header: Header,
-    /// Who asked, and how the request was protected: so is the answer.
+    /// The credential and the protection of the request: the response gets the same.
     pub(crate) proven: Option<(&'a Credential, Protection)>,
     pub(crate) fingerprint: bool,
     pub(crate) software: Option<&'a str>,
@@ -31,12 +33,13 @@ pub(crate) struct Answer<'a> {
 
 type Filled = Result<(), EncodeError>;
 
-/// With REQUESTED-TRANSPORT, which "MUST" be there (RFC 8656 §7.1), and nothing else.
+/// Length of an Allocate request with REQUESTED-TRANSPORT, which "MUST" be there (RFC 8656 §7.1),
+/// and nothing else.
 const SHORTEST_ALLOCATE: usize = 20 + 8;
 
-/// Whether a realm can ask for credentials without being of use to flood others: its challenge is
-/// at most 2.6 times as long as the shortest Allocate request, IP and UDP counted (H11). It cannot
-/// if its name is too long; the limiter bounds the sum all the same.
+/// Whether the challenge of a realm is too short to be useful for flooding others: at most 2.6
+/// times as long as the shortest Allocate request, IP and UDP headers included (H11). It is not if
+/// the realm's name is too long; the limiter bounds the sum nevertheless.
 #[must_use]
 pub fn challenge_is_modest(realm: &Authenticator) -> bool {
     let list = realm.offers().password_algorithms().map_or(0, |list| 4 + padded(list.value_len()));
@@ -45,14 +48,14 @@ pub fn challenge_is_modest(realm: &Authenticator) -> bool {
     is_modest(true, SHORTEST_ALLOCATE, answered)
 }
 
-/// Whether an answer is at most 2.6 times its request, as the network carries them.
+/// Whether a response is at most 2.6 times as long as its request, IP and UDP headers included.
 fn is_modest(ipv4: bool, asked: usize, answered: usize) -> bool {
     let around = if ipv4 { 20 + 8 } else { 40 + 8 };
     5 * (answered + around) <= 13 * (asked + around)
 }
 
 impl Answer<'_> {
-    /// A success response.
+    /// Writes a success response.
     pub(crate) fn success(
         &self,
         out: &mut [u8],
@@ -61,7 +64,7 @@ impl Answer<'_> {
         self.write(Class::SuccessResponse, None, out, fill)
     }
 
-    /// An error response; `unknown` are the types for UNKNOWN-ATTRIBUTES.
+    /// Writes an error response; `unknown` are the types for UNKNOWN-ATTRIBUTES.
     pub(crate) fn error(&self, code: ErrorCode, unknown: &[u16], out: &mut [u8]) -> Reply {
         self.write(Class::ErrorResponse, Some(code), out, |writer| {
             writer.put(&ErrorCodeAttribute::new(code))?;
@@ -72,8 +75,8 @@ impl Answer<'_> {
         })
     }
 
-    /// An error response that asks for credentials (RFC 8489 §9.2.4). `asked` is the length of the
-    /// request, `unix` the time in seconds.
+    /// Writes an error response that asks for credentials (RFC 8489 §9.2.4). `asked` is the length
+    /// of the request, `unix` the time in seconds.
     // Deviation: RFC 8489 §9.2.4: PASSWORD-ALGORITHMS, which an answer to an unknown user or a
     // stale nonce MUST include, is left out as long as MD5 is the only algorithm: the nonce says so
     // by its cookie, and a client that finds the attribute has to use MESSAGE-INTEGRITY-SHA256.
@@ -118,7 +121,8 @@ impl Answer<'_> {
         }
     }
 
-    /// A connection has proven its address.
+    /// Whether the response is short enough. On a connection it always is: that has proven its
+    /// address.
     fn is_modest(&self, asked: usize, answered: usize) -> bool {
         self.to.transport.is_stream() || is_modest(self.to.client.is_ipv4(), asked, answered)
     }
@@ -175,7 +179,7 @@ fn protect(
     Ok(())
 }
 
-/// What an Allocate success response contains (RFC 8656 §7.2), first or repeated.
+/// Writes the attributes of an Allocate success response (RFC 8656 §7.2), first or repeated.
 pub(crate) fn allocated<G>(
     allocations: &Allocations<G>,
     id: AllocationId,
@@ -202,7 +206,8 @@ pub(crate) fn allocated<G>(
     Ok(())
 }
 
-/// What LIFETIME says: the seconds left, rounded up so that a lifetime just granted is told whole.
+/// The value of LIFETIME: the seconds left, rounded up, so that a lifetime that was just granted is
+/// reported in full.
 pub(crate) fn seconds(lifetime: Duration) -> u32 {
     u32::try_from(lifetime.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }

@@ -1,3 +1,5 @@
+//! The comprehension-required attributes that the server understands (RFC 8489 §6.3.1).
+
 use causeway_wire::attribute::{
     AdditionalAddressFamily, AddressFamily, AttributeType, RequestedAddressFamily,
 };
@@ -6,7 +8,8 @@ use causeway_wire::{Message, Method, UnknownRequired};
 use crate::five_tuple::FiveTuple;
 use crate::request::requested::asks_as_drafts_did;
 
-/// The comprehension-required attributes of a request that are not understood, each once.
+/// The comprehension-required attributes of a request that the server does not understand, each
+/// once.
 pub(crate) fn unknown(message: &Message<'_>, from: &FiveTuple) -> UnknownRequired {
     let honoured = honours_dont_fragment(message, from);
     message.unknown_required(|kind| {
@@ -14,7 +17,7 @@ pub(crate) fn unknown(message: &Message<'_>, from: &FiveTuple) -> UnknownRequire
     })
 }
 
-/// What a request or a Send indication may carry.
+/// Whether a request or a Send indication may carry this attribute.
 pub(crate) fn is_known(kind: AttributeType) -> bool {
     use AttributeType as T;
     let of_the_usage = matches!(

@@ -1,3 +1,5 @@
+//! Receiving a ChannelBind request (RFC 8656 §12.2).
+
 use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{ChannelNumberAttribute, XorPeerAddress};
 use rand::CryptoRng;
@@ -9,7 +11,7 @@ use crate::request::{Achieved, Request};
 use crate::server::Server;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving a ChannelBind request (RFC 8656 §12.2).
+    /// Receives a ChannelBind request (RFC 8656 §12.2).
     pub(crate) fn channel_bind(
         &mut self,
         request: &Request<'_>,
@@ -35,7 +37,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !allocation.serves(&peer.ip()) {
             return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
         }
-        // RFC 8656 §21.4 speaks of the client's address, the policy of the peer's.
+        // RFC 8656 §21.4 is about the client's address, the policy about the peer's.
         let policy = &self.config.policy;
         if !policy.accepts_client(request.from.client.ip()) {
             return Err(ErrorCode::FORBIDDEN);

@@ -1,3 +1,5 @@
+//! Receiving a CreatePermission request (RFC 8656 §10.2).
+
 use std::net::IpAddr;
 
 use causeway_wire::ErrorCode;
@@ -12,8 +14,8 @@ use crate::request::{Achieved, Request};
 use crate::server::Server;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving a CreatePermission request (RFC 8656 §10.2). It is atomic: one refused peer
-    /// refuses the whole request (H6).
+    /// Receives a CreatePermission request (RFC 8656 §10.2). It is atomic: one refused peer refuses
+    /// the whole request (H6).
     pub(crate) fn create_permission(
         &mut self,
         request: &Request<'_>,
@@ -37,7 +39,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         if !peers.iter().all(|peer| allocation.serves(peer)) {
             return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
         }
-        // A denied peer's permission is not installed, whatever the client is answered.
+        // A permission for a denied peer is never installed, whatever the response is.
         let asked = peers.len();
         peers.retain(|peer| self.config.policy.check_address(*peer).is_ok());
         if peers.len() < asked && !self.ignores_denied() {
@@ -50,7 +52,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Ok(Achieved::Done)
     }
 
-    /// Installs or refreshes permissions, all or none.
+    /// Installs or refreshes permissions: all, or none.
     pub(crate) fn install_permissions(
         &mut self,
         id: AllocationId,

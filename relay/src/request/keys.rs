@@ -1,3 +1,5 @@
+//! Users whose keys are kept elsewhere: requests wait while the caller asks for the key.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +15,16 @@ use crate::request::parked::{CAPACITY, Outcome};
 use crate::server::Server;
 use crate::verdict::{Discard, Reply};
 
-/// For so many seconds a user's key is used without asking again, unless
-/// [`crate::Command::ForgetKeys`] comes before.
+/// How many seconds a key is used without asking again, unless [`crate::Command::ForgetKeys`] comes
+/// first.
 const KNOWN_FOR: u64 = 30;
-/// For so many seconds a name is known to be nobody's.
+/// How many seconds a user name is remembered as unknown.
 const UNKNOWN_FOR: u64 = 5;
 
-/// What the source of keys said to [`Effect::WantKey`].
+/// The answer of the source of keys to [`Effect::WantKey`].
 #[derive(Clone, Debug)]
 pub enum KeyAnswer {
-    /// This is the user.
+    /// The user exists, with this credential.
     Found(Arc<Credential>),
     /// There is no such user.
     Unknown,
@@ -31,8 +33,8 @@ pub enum KeyAnswer {
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// The answer to an [`Effect::WantKey`]. Take what it leads to from
-    /// [`next_parked`](Self::next_parked).
+    /// Takes the answer to an [`Effect::WantKey`]. Drain [`next_parked`](Self::next_parked)
+    /// afterwards.
     pub fn handle_key(&mut self, now: Now, username: &str, answer: KeyAnswer) {
         let unix = now.unix_seconds();
         let outcome = match answer {
@@ -51,9 +53,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// What became of a request that waited for a key: its answer in `out`, or silence. `None` when
-    /// none is left. To be drained after [`handle_key`](Self::handle_key) and
-    /// [`handle_timeout`](Self::handle_timeout), with the effects that each verdict leads to.
+    /// The reply to the next request that waited for a key, its response in `out`. `None` when none
+    /// is left. Drain it after [`handle_key`](Self::handle_key) and
+    /// [`handle_timeout`](Self::handle_timeout), and the effects after each reply.
     #[must_use]
     pub fn next_parked(&mut self, now: Now, out: &mut [u8]) -> Option<Reply> {
         let (request, outcome) = self.ready.pop()?;
@@ -63,7 +65,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Some(self.request(now, &request.from, &message, outcome == Outcome::Failed, out))
     }
 
-    /// Keeps a request until its user's key is there, and asks for the key unless that was done.
+    /// Keeps a request until its user's key arrives, and asks for the key unless it was asked for
+    /// already.
     pub(crate) fn park(
         &mut self,
         now: Now,
@@ -84,14 +87,15 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Reply::Later
     }
 
-    /// Gives up on keys that have not come in time.
+    /// Ends the wait of requests whose key has not come in time.
     pub(crate) fn unpark_expired(&mut self, now: Duration) {
         while let Some(request) = self.parked.take_expired(now) {
             self.ready.push(request, Outcome::Failed);
         }
     }
 
-    /// The client is gone: nobody would end what its request might make.
+    /// Forgets the requests of a client that is gone: nothing would end an allocation that they
+    /// made.
     pub(crate) fn forget_parked(&mut self, from: &FiveTuple) {
         self.parked.remove(from);
         self.ready.remove(from);

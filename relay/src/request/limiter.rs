@@ -1,3 +1,6 @@
+//! Limits on responses: to addresses that may be forged (row H11), and to clients that repeat
+//! refused requests (row H33).
+
 use std::time::Duration;
 
 use rand::CryptoRng;
@@ -10,37 +13,37 @@ use crate::server::Server;
 use crate::verdict::{Discard, Reply};
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// An answer to `asked` bytes from an address that may be forged, unless its victim has had its
-    /// share (H11). Only datagrams in clear can be forged: TCP, TLS and DTLS have proven the
+    /// The reply to `asked` bytes, unless their source address may be forged and has been sent its
+    /// share (H11). Only the source of plain UDP can be forged: TCP, TLS and DTLS have proven the
     /// address.
     pub(crate) fn unless_limited(
         &mut self,
         now: Now,
         from: &FiveTuple,
         asked: usize,
-        verdict: Reply,
+        reply: Reply,
     ) -> Reply {
         let (Reply::Respond(respond), Transport::Udp, Some(limiter)) =
-            (&verdict, from.transport, &mut self.limiter)
+            (&reply, from.transport, &mut self.limiter)
         else {
-            return verdict;
+            return reply;
         };
         if limiter.admits(now.monotonic, from.client.ip(), asked, respond.len) {
-            verdict
+            reply
         } else {
             Reply::Discard(Discard::RateLimited)
         }
     }
 
-    /// A nonce has shown that `asked` bytes come from where they say.
+    /// Notes that a nonce has proven the source address of `asked` bytes.
     pub(crate) fn note_proven(&mut self, now: Now, from: &FiveTuple, asked: usize) {
         if let (Transport::Udp, Some(limiter)) = (from.transport, &mut self.limiter) {
             limiter.prove(now.monotonic, from.client.ip(), asked);
         }
     }
 
-    /// Whether one more refusal may be answered to an authenticated client: out of the budget of
-    /// its own allocation, or of its 5-tuple's.
+    /// Whether an authenticated client may be sent one more refusal, from the budget of its own
+    /// allocation, or of its 5-tuple.
     pub(crate) fn may_refuse(
         &mut self,
         now: Duration,

@@ -29,7 +29,7 @@ use crate::request::answer::{Answer, seconds};
 use crate::server::Server;
 use crate::verdict::{Discard, Reply, Respond};
 
-/// A request that has been let in.
+/// A request that has been authenticated.
 pub(crate) struct Request<'m> {
     pub(crate) message: Message<'m>,
     pub(crate) from: FiveTuple,
@@ -38,21 +38,21 @@ pub(crate) struct Request<'m> {
     pub(crate) protection: Protection,
 }
 
-/// What a request achieved.
+/// The result of a successful request.
 pub(crate) enum Achieved {
-    /// An allocation stands, made by this very request now or before.
+    /// The allocation that this request, or its first transmission, has made.
     Allocated(AllocationId),
-    /// The time-to-expiry is this.
+    /// The new time-to-expiry.
     Lifetime(Duration),
-    /// Done; there is nothing to say.
+    /// Success, without attributes.
     Done,
-    /// The answer waits for a completion.
+    /// The response follows a completion.
     Later,
 }
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// RFC 8489 §9.2.4, then RFC 8489 §6.3.1, then RFC 8656 §5, then the method's own checks.
-    /// `source_failed` says that the user's key has been asked for and is not to be had.
+    /// Checks RFC 8489 §9.2.4, then RFC 8489 §6.3.1, then RFC 8656 §5, then those of the method.
+    /// `source_failed`: whether the user's key was asked for, and did not come.
     pub(crate) fn request(
         &mut self,
         now: Now,
@@ -100,8 +100,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// Notes that this credential is good under the present authenticator, and keeps it in place of
-    /// one that a record has brought back. The allocation of the 5-tuple, if it is this user's.
+    /// Notes that this credential is valid under the current authenticator, and keeps it in place
+    /// of one that was restored from a record. Returns the allocation of the 5-tuple, if it is this
+    /// user's.
     fn note_shown(
         &mut self,
         found: Option<AllocationId>,
@@ -169,8 +170,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         }
     }
 
-    /// The answer to a request that is not let in. Where it has not even shown where it comes from,
-    /// the limiter of H11 has a say.
+    /// The response to a request that failed authentication. The limiter of H11 decides as well,
+    /// unless the request has proven its source address.
     fn refuse(
         &mut self,
         now: Now,
@@ -180,8 +181,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         refusal: Refusal,
         out: &mut [u8],
     ) -> Reply {
-        // A connection is its client's; of a datagram, whose source may be forged, only the
-        // allocation's own key says so.
+        // A connection belongs to its client; the source of a datagram may be forged, and only the
+        // allocation's own key proves it.
         let is_own = |id: &AllocationId| {
             let held = self.allocations.cold(*id).map(|cold| &cold.credential);
             from.transport != Transport::Udp || held.is_some_and(|held| is_signed_by(message, held))
@@ -198,7 +199,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             software: None,
         };
         let asked = message.as_bytes().len();
-        let verdict = match refusal {
+        let reply = match refusal {
             // "This response SHOULD NOT include a USERNAME, USERHASH, NONCE, or REALM attribute."
             Refusal::BadRequest | Refusal::AlgorithmMismatch => {
                 answer.error(refusal.code(), &[], out)
@@ -211,7 +212,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
                 out,
             ),
         };
-        let verdict = match verdict {
+        let reply = match reply {
             Reply::Respond(respond) => {
                 Reply::Respond(Respond { refusal: Some(refusal), ..respond })
             }
@@ -219,9 +220,9 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         };
         if refusal.has_proven_address() {
             self.note_proven(now, from, asked);
-            return verdict;
+            return reply;
         }
-        self.unless_limited(now, from, asked, verdict)
+        self.unless_limited(now, from, asked, reply)
     }
 }
 

@@ -1,3 +1,5 @@
+//! Requests that wait for their users' keys, bounded for each client, prefix and network.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -8,24 +10,24 @@ use smallvec::SmallVec;
 use crate::five_tuple::FiveTuple;
 use crate::quota::PrefixCounts;
 
-/// So many requests wait for a key at one worker; beyond that there is silence, and the client's
-/// retransmission.
+/// Maximum number of requests that wait for keys at one worker. Further ones are dropped, and
+/// retransmitted by their clients.
 pub(crate) const CAPACITY: usize = 1024;
-/// Maximum number of those from one IPv4 address or one IPv6 /64, so that no client with many ports
-/// keeps others' first log-in out,
+/// Maximum number of them from one IPv4 address or one IPv6 /64, so that no client with many ports
+/// keeps others from their first request.
 const OF_ONE_PREFIX: u32 = 64;
-/// and from one IPv4 /24 or one IPv6 /48, which one customer may have whole.
+/// Maximum number of them from one IPv4 /24 or one IPv6 /48, which one customer may own.
 const OF_ONE_NETWORK: u32 = 256;
-/// So long each waits.
+/// How long each waits.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// So many of one connection: "there are no retransmissions at the STUN protocol level" over TCP
-/// (RFC 8489 §6.2.2), so that what is dropped there is answered never. A client on datagrams sends
-/// the second one again.
+/// Maximum number of them from one connection: "there are no retransmissions at the STUN protocol
+/// level" over TCP (RFC 8489 §6.2.2), so that a dropped request would never be answered. Over UDP,
+/// one waits; the client retransmits the others.
 const OF_ONE_CONNECTION: usize = 8;
-/// A longer request is not kept: what TURN asks of a client fits into a datagram.
+/// Maximum length of a request that is kept: TURN requests fit into a datagram.
 const MAX_LEN: usize = 1500;
 
-/// A request that waits.
+/// A waiting request.
 #[derive(Debug)]
 pub(crate) struct ParkedRequest {
     pub(crate) from: FiveTuple,
@@ -33,11 +35,11 @@ pub(crate) struct ParkedRequest {
     username: Box<str>,
 }
 
-/// When its time is up, and a number that tells those of one moment apart.
+/// When the wait ends, and a number that distinguishes waits that end at the same time.
 type Place = (Duration, u64);
 
-/// Requests that wait for their users' keys: one a 5-tuple, eight a connection, and as many as
-/// [`CAPACITY`] in all, in the order in which their time is up.
+/// The waiting requests, in the order in which their waits end: one per 5-tuple, eight per
+/// connection, [`CAPACITY`] in all.
 #[derive(Debug, Default)]
 pub(crate) struct Parked {
     requests: BTreeMap<Place, ParkedRequest>,
@@ -49,7 +51,7 @@ pub(crate) struct Parked {
 }
 
 impl Parked {
-    /// Keeps a copy of a request; whether it was taken.
+    /// Keeps a copy of a request. Returns whether there was room.
     pub(crate) fn insert(
         &mut self,
         now: Duration,
@@ -84,12 +86,12 @@ impl Parked {
             || self.networks.count(network(client)) >= OF_ONE_NETWORK
     }
 
-    /// Whether a request of this user waits, so that the key has been asked for.
+    /// Whether a request of this user waits: then its key has been asked for.
     pub(crate) fn is_wanted(&self, username: &str) -> bool {
         self.by_user.contains_key(username)
     }
 
-    /// Those that wait for a user's key, in the order in which they came.
+    /// Removes the requests that wait for a user's key, in their order of arrival.
     pub(crate) fn take_user(&mut self, username: &str) -> Vec<ParkedRequest> {
         let mut places: Vec<_> =
             self.by_user.get(username).into_iter().flatten().copied().collect();
@@ -97,7 +99,7 @@ impl Parked {
         places.into_iter().filter_map(|place| self.take(place)).collect()
     }
 
-    /// One whose time is up.
+    /// Removes a request whose wait has ended.
     pub(crate) fn take_expired(&mut self, now: Duration) -> Option<ParkedRequest> {
         let place = *self.requests.first_key_value().filter(|((until, _), _)| *until <= now)?.0;
         self.take(place)
@@ -113,7 +115,7 @@ impl Parked {
         self.requests.len()
     }
 
-    /// When the first one's time is up.
+    /// When the first wait ends.
     pub(crate) fn next(&self) -> Option<Duration> {
         self.requests.first_key_value().map(|((until, _), _)| *until)
     }
@@ -138,7 +140,7 @@ impl Parked {
     }
 }
 
-/// Requests whose key has come, or will not.
+/// Requests whose wait has ended, with a key or without.
 #[derive(Debug, Default)]
 pub(crate) struct Ready(VecDeque<(ParkedRequest, Outcome)>);
 
@@ -167,7 +169,7 @@ impl Ready {
     }
 }
 
-/// The client's /24 or /48.
+/// The /24 or /48 of a client.
 fn network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & !0 << 8).into(),

@@ -1,3 +1,5 @@
+//! Receiving a Refresh request (RFC 8656 §8.2).
+
 use std::time::Duration;
 
 use causeway_wire::ErrorCode;
@@ -13,7 +15,7 @@ use crate::request::{Achieved, Request};
 use crate::server::Server;
 
 impl<L: Ledger, R: CryptoRng> Server<L, R> {
-    /// Receiving a Refresh request (RFC 8656 §8.2).
+    /// Receives a Refresh request (RFC 8656 §8.2).
     pub(crate) fn refresh(
         &mut self,
         request: &Request<'_>,
@@ -55,8 +57,8 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         let next_expiry = allocation.relays.next_expiry(now.monotonic);
         let cold = self.allocations.cold_mut(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         cold.lifetime = millis(lifetime);
-        // Only what would be visited too late is put into the wheel again, or each Refresh could
-        // leave an entry there.
+        // An allocation enters the wheel again only if it would be visited too late; otherwise each
+        // Refresh could leave an entry there.
         if wheel::second(next_expiry) < u64::from(cold.visit) {
             self.schedule(id, now.monotonic);
         }
@@ -64,7 +66,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         Ok(Achieved::Lifetime(lifetime))
     }
 
-    /// Deletes the allocation, or the one of its relayed addresses that is of `family`.
+    /// Deletes the allocation, or its relayed address of `family`.
     fn delete(&mut self, request: &Request<'_>, id: AllocationId, family: Option<AddressFamily>) {
         let Some(allocation) = self.allocations.get(id) else { return };
         let one = family

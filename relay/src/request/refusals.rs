@@ -1,23 +1,25 @@
+//! Budgets of refusals: a client that repeats a refused request without pause gets silence.
+
 use std::time::Duration;
 
 use ahash::RandomState;
 
 use crate::five_tuple::FiveTuple;
 
-/// Maximum number of refusals that a client is answered at once: eight for each of eight refused
-/// peers, as pion and `ice-agent` ask.
+/// Maximum number of refusals that a client is sent at once: eight for each of eight refused peers,
+/// as pion and `ice-agent` ask.
 const BURST: u16 = 64;
 
 /// Number of budgets that clients without an allocation share, by their 5-tuples.
 const SHARED: usize = 2048;
 
-/// How many more refusals a client is answered: [`BURST`], and one a second once it has spent some.
-/// A client that repeats a refused request without pause then gets silence, as ice4j does after a
-/// 403, and libwebrtc and libnice after a 438.
+/// The refusals that a client may still be sent: [`BURST`], and one more per second once some are
+/// spent. Clients that repeat a refused request without pause then get silence: ice4j does so after
+/// a 403, libwebrtc and libnice after a 438.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Budget {
     spent: u16,
-    /// When it was last looked at, in seconds of the monotonic clock.
+    /// When it was last spent from, in seconds of the monotonic clock.
     second: u32,
 }
 
@@ -33,8 +35,8 @@ impl Budget {
     }
 }
 
-/// The budgets of clients without an allocation. Their number is fixed, so that no client makes
-/// them grow.
+/// The budgets of clients without an allocation. Their number is fixed, so that no client can make
+/// it grow.
 #[derive(Debug)]
 pub(crate) struct SharedBudgets {
     budgets: Box<[Budget]>,

@@ -1,3 +1,5 @@
+//! The relayed addresses that an Allocate request asks for.
+
 use causeway_wire::attribute::{
     AdditionalAddressFamily, AddressFamily, AttributeError, AttributeType, EvenPort,
     RequestedAddressFamily, ReservationToken,
@@ -10,21 +12,21 @@ use crate::effect::WantedPort;
 /// The relayed addresses that an Allocate request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// Of the only one, or of the first of two, which is IPv4 then.
+    /// The family of the only address, or of the first of two, which is IPv4 then.
     pub(crate) family: AddressFamily,
-    /// Of each.
+    /// The port of each address.
     pub(crate) port: WantedPort,
-    /// Whether an IPv6 one is wanted beside it.
+    /// Whether an IPv6 address is wanted as well.
     pub(crate) dual: bool,
 }
 
 impl Wanted {
-    /// The checks 5 to 9 of RFC 8656 §7.2 with their numbers, as far as they can be made without a
-    /// look at the ports.
+    /// Reads the request: the checks 5 to 9 of RFC 8656 §7.2 with their numbers, as far as they do
+    /// not depend on the ports.
     pub(crate) fn read(message: &Message<'_>, families: Families) -> Result<Self, ErrorCode> {
         let has = |kind| message.has(kind);
-        // 5. "The server checks if the request contains a RESERVATION-TOKEN attribute." Who keeps
-        //    the reservations says whether it is valid.
+        // 5. "The server checks if the request contains a RESERVATION-TOKEN attribute." The caller,
+        //    which keeps the reservations, checks whether it is valid.
         if has(AttributeType::RESERVATION_TOKEN) {
             let excluded = [
                 AttributeType::EVEN_PORT,
@@ -33,7 +35,7 @@ impl Wanted {
             ];
             return match message.attribute() {
                 Ok(Some(ReservationToken(token))) if !excluded.into_iter().any(has) => {
-                    // Of the family of the port that is reserved, whatever it is.
+                    // The reserved port decides the family.
                     Ok(Self {
                         family: AddressFamily::Ipv4,
                         port: WantedPort::Reserved(token),
@@ -80,7 +82,7 @@ impl Wanted {
     }
 }
 
-/// ADDITIONAL-ADDRESS-FAMILY by the number that it had in drafts, which coturn's clients (4.6)
+/// The number of ADDITIONAL-ADDRESS-FAMILY in drafts, which coturn's clients (4.6)
 /// still send.
 const DRAFT_ADDITIONAL_ADDRESS_FAMILY: AttributeType = AttributeType(0x8032);
 

@@ -260,8 +260,8 @@ impl Service for Worker {
 }
 
 impl Worker {
-    /// The 5-tuple of a datagram that arrived at a listener. Behind a proxy, the client's address is
-    /// the one that the proxy names, and the server's is the one that the proxy sends to: the
+    /// The 5-tuple of a datagram that arrived at a listener. Behind a proxy, the client's address
+    /// is the one that the proxy names, and the server's is the one that the proxy sends to: the
     /// address between client and proxy is not an address of this server.
     fn client(&mut self, now: Sample, arrival: &Arrival, io: &Io) -> FiveTuple {
         let Some(proxy) = arrival.via else {

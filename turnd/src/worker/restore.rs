@@ -103,8 +103,8 @@ impl Worker {
             && record.relayed.iter().any(|relayed| is_held(relayed.address.bound))
     }
 
-    /// Restores an allocation whose client is reached through `proxy`, if there is one. `false` when
-    /// its port, its 5-tuple or its quota is taken.
+    /// Restores an allocation whose client is reached through `proxy`, if there is one. `false`
+    /// when its port, its 5-tuple or its quota is taken.
     fn bring_back(
         &mut self,
         now: Sample,

@@ -172,8 +172,8 @@ impl Worker {
         }
     }
 
-    /// Binds an even port, and reserves the next one for the user if that one can be bound, too: the
-    /// token is a promise.
+    /// Binds an even port, and reserves the next one for the user if that one can be bound, too:
+    /// the token is a promise.
     fn try_pair(
         &mut self,
         now: Sample,
@@ -199,8 +199,8 @@ impl Worker {
         match opened {
             Ok(socket) => Tried::Bound(port, socket, Some(token)),
             Err((refused, other)) => {
-                // If the reservation has expired meanwhile, the worker that expired it has given the
-                // port back.
+                // If the reservation has expired meanwhile, the worker that expired it has given
+                // the port back.
                 if self.reservations.claim(now.monotonic, user, token).is_some() || other == port {
                     pool.give_back(other);
                 }
@@ -220,8 +220,8 @@ impl Worker {
         io.bind_udp(pool.bound(port), &self.relayed_options, Socket::Relay(relay).tag())
     }
 
-    /// Gives back a port that cannot be bound, or sets it aside if another program holds it. Returns
-    /// the reason.
+    /// Gives back a port that cannot be bound, or sets it aside if another program holds it.
+    /// Returns the reason.
     pub(super) fn unbound(
         &mut self,
         now: Sample,

@@ -1,3 +1,5 @@
+//! The input of the server fuzzer, read from bytes.
+
 /// Bytes that are taken one after the other; zeros and emptiness when none are left.
 pub(crate) struct Input<'a>(&'a [u8]);
 

@@ -1,3 +1,5 @@
+//! A shell without sockets around the core: it carries out verdicts and effects, and asserts.
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,7 +22,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 pub(crate) const REALM: &str = "example.org";
-/// The last one's key is kept elsewhere.
+/// The users; the key of the last one is kept elsewhere.
 pub(crate) const USERS: [&str; 3] = ["alice", "bob", "carol"];
 pub(crate) const PASSWORD: &str = "secret";
 pub(crate) const LISTENER: &str = "9.9.9.9:3478";
@@ -32,7 +34,7 @@ const CHANNELS: usize = 3;
 const ALLOCATIONS: usize = 6;
 const QUOTA: usize = 4;
 
-/// Who counts the allocations of all users together.
+/// Counts the allocations of all users together.
 struct Count(Rc<Cell<usize>>);
 
 impl Ledger for Count {
@@ -55,7 +57,7 @@ impl Drop for Held {
     }
 }
 
-/// What carries the server's decisions out, and asserts what must hold of each.
+/// Carries out the server's decisions, and asserts what must hold for each.
 pub(crate) struct Shell {
     server: Server<Count, StdRng>,
     authenticator: Arc<Authenticator>,
@@ -140,7 +142,7 @@ impl Shell {
         self.bound.values().nth(usize::from(which) % self.bound.len().max(1)).copied()
     }
 
-    /// Time passes, and at times nobody calls the server although something is due.
+    /// Time passes; now and then the server is not called although something is due.
     pub(crate) fn pass(&mut self, time: Duration) {
         self.elapsed += time;
         if time.as_millis().is_multiple_of(3) {
@@ -155,7 +157,7 @@ impl Shell {
         self.unpark();
     }
 
-    /// The source of keys answers to the oldest question, or says what nobody has asked.
+    /// The source of keys answers the oldest question, or one that was not asked.
     pub(crate) fn key(&mut self, how: u8) {
         let username =
             self.wanted.pop_front().unwrap_or_else(|| USERS[usize::from(how) % 3].into());
@@ -188,10 +190,10 @@ impl Shell {
         }
     }
 
-    /// The oldest bind that waits is done, or fails; or what was said last is said again.
+    /// The oldest waiting bind succeeds or fails, or the last report is repeated.
     pub(crate) fn complete(&mut self, how: u8) {
         let completion = match (how % 8, self.last) {
-            // A socket that has been closed since is another's.
+            // The socket has been closed since, and its address may be in use again.
             (7, Some(Completion::Bound { bound, relay, .. }))
                 if self.bound.get(&bound) != Some(&relay) =>
             {
@@ -251,8 +253,7 @@ impl Shell {
         }
     }
 
-    /// Another server takes over what stands; what is still being bound is lost with the one
-    /// before.
+    /// Another server takes over the allocations; those that are still being bound are lost.
     pub(crate) fn succeed(&mut self) {
         let now = self.now();
         let records: Vec<_> =
@@ -270,7 +271,7 @@ impl Shell {
         }
     }
 
-    /// Takes the effects in.
+    /// Drains the effects, and checks the gauges.
     pub(crate) fn settle(&mut self) {
         while let Some(effect) = self.server.poll_effect() {
             match effect {
@@ -301,7 +302,7 @@ impl Shell {
         assert!(gauges.parked <= 1024 && gauges.keys <= USERS.len());
     }
 
-    /// Time passes until nothing is left.
+    /// Time passes until every allocation has ended.
     pub(crate) fn end(&mut self) {
         while !self.waiting.is_empty() {
             self.complete(2);
