@@ -4,34 +4,31 @@
 
 mod support;
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use causeway_kit::Scratch;
+use causeway_kit::certificates::{Key, ServerCertificate};
 use causeway_wire::Message;
 use causeway_wire::attribute::XorMappedAddress;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream, SslVerifyMode};
 use support::{PATIENCE, Stund, ask, client, plain_request};
 
 /// A folder with a certificate and its key.
-struct Folder(PathBuf);
+struct Folder(Scratch);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("stund-dtls-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        let made = rcgen::generate_simple_self_signed(["stun.example.org".to_owned()]).unwrap();
-        fs::write(path.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        fs::write(path.join("chain.pem"), made.cert.pem()).unwrap();
-        Self(path)
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        ServerCertificate::self_signed(&["stun.example.org"], Key::ecdsa()).write(&scratch);
+        Self(scratch)
     }
 
     /// stund with UDP and DTLS on one port, and one more setting.
     fn stund(&self, setting: &str) -> Stund {
-        let certificate = format!("tls.certificate={}", self.0.join("chain.pem").display());
-        let key = format!("tls.key={}", self.0.join("key.pem").display());
+        let certificate = format!("tls.certificate={}", self.0.path("chain.pem").display());
+        let key = format!("tls.key={}", self.0.path("key.pem").display());
         let listen = [
             "listen.0.address=127.0.0.1:PORT",
             "listen.0.transports=[\"udp\", \"dtls\"]",
@@ -47,7 +44,7 @@ impl Folder {
     fn connect(&self, server: SocketAddr) -> Dtls {
         let mut context = SslContext::builder(SslMethod::dtls_client()).unwrap();
         context.set_verify(SslVerifyMode::PEER);
-        context.set_ca_file(self.0.join("chain.pem")).unwrap();
+        context.set_ca_file(self.0.path("chain.pem")).unwrap();
         context.set_options(SslOptions::NO_QUERY_MTU);
         let mut ssl = Ssl::new(&context.build()).unwrap();
         ssl.param_mut().set_host("stun.example.org").unwrap();
@@ -55,12 +52,6 @@ impl Folder {
         let socket = client("127.0.0.1");
         socket.connect(server).unwrap();
         ssl.connect(Datagrams(socket)).unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -104,7 +95,7 @@ fn is_answered(dtls: &mut Dtls) -> bool {
 
 #[test]
 fn dtls_and_udp_share_a_port_by_their_first_byte() {
-    let folder = Folder::new("shared");
+    let folder = Folder::new();
     let stund = folder.stund("log.level=info");
     let server = stund.at("127.0.0.1");
     let mut dtls = folder.connect(server);
@@ -116,7 +107,7 @@ fn dtls_and_udp_share_a_port_by_their_first_byte() {
 
 #[test]
 fn h13_associations_of_one_address_are_capped_and_the_place_comes_back() {
-    let folder = Folder::new("capped");
+    let folder = Folder::new();
     let stund = folder.stund("limits.dtls_associations_per_prefix=2");
     let server = stund.at("127.0.0.1");
     let mut kept = [folder.connect(server), folder.connect(server)];
@@ -133,7 +124,7 @@ fn h13_associations_of_one_address_are_capped_and_the_place_comes_back() {
 
 #[test]
 fn h14_an_association_that_asks_nothing_is_closed_and_one_that_asks_is_not() {
-    let folder = Folder::new("silent");
+    let folder = Folder::new();
     let stund = folder.stund("limits.tcp_idle_timeout=1s");
     let server = stund.at("127.0.0.1");
     let (mut silent, mut busy) = (folder.connect(server), folder.connect(server));

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use causeway_kit::Scratch;
+use causeway_kit::certificates::{Key, ServerCertificate};
 use causeway_wire::Message;
 use causeway_wire::attribute::XorMappedAddress;
 use rustls::pki_types::CertificateDer;
@@ -20,25 +22,18 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::{PATIENCE, Stund, connect, plain_request, read_message};
 
 /// A folder with the certificate and the key that stund is told of.
-struct Folder(PathBuf);
+struct Folder(Scratch);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("stund-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
     /// Puts a new certificate there; the certificate.
     fn renew(&self) -> CertificateDer<'static> {
-        let made = rcgen::generate_simple_self_signed(["stun.example.org".to_owned()]).unwrap();
-        fs::write(self.file("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        fs::write(self.file("chain.pem"), made.cert.pem()).unwrap();
-        made.cert.der().clone()
+        let made = ServerCertificate::self_signed(&["stun.example.org"], Key::ecdsa());
+        made.write(&self.0);
+        made.chain[0].der.clone().into()
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path(name)
     }
 
     /// stund on one port for everything.
@@ -63,12 +58,6 @@ impl Folder {
             &key,
         ];
         Stund::start(&[&all[..], more].concat())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -111,7 +100,7 @@ fn mapped(tls: &mut Tls) -> SocketAddr {
 
 #[test]
 fn a_renewed_certificate_is_shown_to_new_connections_and_the_old_ones_stay() {
-    let folder = Folder::new("renewed");
+    let folder = Folder(Scratch::new());
     let first = folder.renew();
     let stund = folder.stund();
     let server = stund.at("127.0.0.1");
@@ -136,7 +125,7 @@ fn a_renewed_certificate_is_shown_to_new_connections_and_the_old_ones_stay() {
 
 #[test]
 fn a_certificate_without_its_key_is_not_taken_and_the_old_one_stays_in_use() {
-    let folder = Folder::new("mismatch");
+    let folder = Folder(Scratch::new());
     let first = folder.renew();
     let stund = folder.stund();
     let key = fs::read(folder.file("key.pem")).unwrap();
@@ -149,7 +138,7 @@ fn a_certificate_without_its_key_is_not_taken_and_the_old_one_stays_in_use() {
 
 #[test]
 fn tcp_and_tls_share_a_port_by_their_first_byte() {
-    let folder = Folder::new("shared");
+    let folder = Folder(Scratch::new());
     let certificate = folder.renew();
     let stund = folder.stund();
     let server = stund.at("127.0.0.1");
@@ -165,7 +154,7 @@ fn tcp_and_tls_share_a_port_by_their_first_byte() {
 
 #[test]
 fn h14_tls_connections_of_one_address_are_capped_with_those_of_tcp() {
-    let folder = Folder::new("capped");
+    let folder = Folder(Scratch::new());
     let certificate = folder.renew();
     let stund = folder.stund_with(&["--set", "limits.tcp_connections_per_prefix=2"]);
     let server = stund.at("127.0.0.1");
@@ -178,7 +167,7 @@ fn h14_tls_connections_of_one_address_are_capped_with_those_of_tcp() {
 
 #[test]
 fn h14_a_tls_connection_that_asks_nothing_is_closed() {
-    let folder = Folder::new("silent");
+    let folder = Folder(Scratch::new());
     let certificate = folder.renew();
     let stund = folder.stund_with(&["--set", "limits.tcp_idle_timeout=1s"]);
     let mut tls = connect_tls(stund.at("127.0.0.1"), &certificate).unwrap();

@@ -8,7 +8,8 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
 
-use support::{Stund, ask, client, connect, free_ports, plain_request, read_message};
+use causeway_kit::port;
+use support::{Stund, ask, client, connect, plain_request, read_message};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_stund")).args(arguments).output().unwrap();
@@ -107,7 +108,7 @@ fn get(port: u16, path: &str) -> String {
 
 #[test]
 fn health_and_metrics_tell_what_the_workers_did() {
-    let (admin, _) = free_ports();
+    let admin = port::free();
     let listen = format!("127.0.0.1:{admin}");
     let stund = Stund::start(&["--listen", "127.0.0.1:PORT", "--admin-listen", &listen]);
     let client = client("127.0.0.1");

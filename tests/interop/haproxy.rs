@@ -4,12 +4,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use causeway_kit::Scratch;
-use causeway_kit::port;
+use causeway_kit::{Process, Scratch, port};
 use causeway_relay::Transport;
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 use causeway_tests::{Answer, Client};
@@ -68,7 +66,7 @@ fn proxied(config: &str) -> String {
 
 /// HAProxy in front of a server, on a port of its own. Ended when dropped.
 struct HaProxy {
-    child: Child,
+    _process: Process,
     port: u16,
     _scratch: Scratch,
 }
@@ -83,23 +81,13 @@ impl HaProxy {
         );
         let path = scratch.write("haproxy.cfg", &config);
         let mut command = Command::new("haproxy");
-        command
-            .arg("-db")
-            .arg("-f")
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child =
-            command.spawn().expect("haproxy is not there: `cargo xtask test tools` brings it");
-        let haproxy = Self { child, port, _scratch: scratch };
-        let deadline = Instant::now() + PATIENCE;
+        command.arg("-db").arg("-f").arg(path);
+        let mut process = Process::logged("haproxy", command, &scratch.path("log"))
+            .expect("`cargo xtask test tools` installs haproxy");
         // From an address of no other client: the limits count this one, too.
-        while connect(Ipv4Addr::new(127, 0, 0, 9), port).is_err() {
-            assert!(Instant::now() < deadline, "haproxy does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
-        haproxy
+        let open = || connect(Ipv4Addr::new(127, 0, 0, 9), port).is_ok();
+        process.wait_until("listener", PATIENCE, open).unwrap();
+        Self { _process: process, port, _scratch: scratch }
     }
 
     /// A client at this address.
@@ -117,13 +105,6 @@ fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
     socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket.into())
-}
-
-impl Drop for HaProxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 struct Connection {

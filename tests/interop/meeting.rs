@@ -1,16 +1,15 @@
 //! The rendezvous behind reverse proxies that others wrote: under a path, over TLS, with each
 //! client counted by its own address.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use causeway_kit::Scratch;
-use causeway_kit::port;
 use causeway_kit::program::{self, built};
+use causeway_kit::{Finished, Process, Scratch, port};
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use socket2::{Domain, Socket, Type};
 
@@ -19,18 +18,8 @@ const CALL: Duration = Duration::from_secs(60);
 /// The seats that one client may have, as the tests set it.
 const SEATS: usize = 4;
 
-/// A process of the test's own, ended with it.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A rendezvous on a free port, and where it listens.
-fn rendezvous(arguments: &[&str]) -> (Running, SocketAddr) {
+fn rendezvous(arguments: &[&str]) -> (Process, SocketAddr) {
     let mut command = Command::new(built("ice-agent"));
     command
         .args([
@@ -41,9 +30,8 @@ fn rendezvous(arguments: &[&str]) -> (Running, SocketAddr) {
             &SEATS.to_string(),
         ])
         .args(arguments);
-    let mut running = Running(command.stdout(Stdio::piped()).spawn().expect("it is built"));
-    let mut line = String::new();
-    BufReader::new(running.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let mut running = Process::start("ice-agent rendezvous", command).expect("it is built");
+    let line = running.wait_line("://", START).expect("a line with its URL");
     let address = line
         .split("://")
         .nth(1)
@@ -54,24 +42,19 @@ fn rendezvous(arguments: &[&str]) -> (Running, SocketAddr) {
 }
 
 /// Starts a server of other authors and waits until it takes connections.
-fn start(mut command: Command, listens: u16, scratch: &Scratch) -> Running {
-    let log = std::fs::File::create(scratch.path("server.log")).expect("a folder of ours");
+fn start(command: Command, listens: u16, scratch: &Scratch) -> Process {
     let name = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stderr(log.try_clone().expect("a file")).stdout(log);
-    let child = command.spawn().unwrap_or_else(|error| {
-        panic!("{name}: {error}; `cargo xtask test tools` brings what is missing")
-    });
-    let running = Running(child);
-    let by = Instant::now() + START;
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, listens)).is_err() {
-        assert!(Instant::now() < by, "{name} does not listen: {}", scratch.read("server.log"));
-        thread::sleep(Duration::from_millis(50));
-    }
-    running
+    let mut process =
+        Process::logged(name, command, &scratch.path("server.log")).unwrap_or_else(|error| {
+            panic!("{error}; `cargo xtask test tools` installs what is missing")
+        });
+    let open = || TcpStream::connect((Ipv4Addr::LOCALHOST, listens)).is_ok();
+    process.wait_until("listener", START, open).unwrap_or_else(|error| panic!("{error}"));
+    process
 }
 
 /// nginx with one server that hands `/meet/` on.
-fn nginx(scratch: &Scratch, listens: u16, tls: Option<&Certificates>, location: &str) -> Running {
+fn nginx(scratch: &Scratch, listens: u16, tls: Option<&Certificates>, location: &str) -> Process {
     let folder = scratch.folder().to_owned();
     let (ssl, certificates) = match tls {
         Some(made) => {
@@ -108,7 +91,7 @@ fn folder_is_roots(folder: &Path) -> bool {
     std::fs::metadata(folder).is_ok_and(|metadata| metadata.uid() == 0)
 }
 
-fn haproxy(scratch: &Scratch, listens: u16, frontend: &str, server: &str) -> Running {
+fn haproxy(scratch: &Scratch, listens: u16, frontend: &str, server: &str) -> Process {
     let text = format!(
         "defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
          frontend f\n {frontend}\n default_backend b\nbackend b\n{server}\n"
@@ -142,21 +125,12 @@ fn meet(url: &str, root: Option<&Path>) {
         command.args(root.map(|root| format!("--ca={}", root.display())));
         command
     };
-    let mut first = Running(
-        agent(url).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it is built"),
-    );
-    let mut told =
-        BufReader::new(first.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    let mut before = Vec::new();
-    let link = told
-        .by_ref()
-        .inspect(|line| before.push(line.clone()))
-        .find_map(|line| line.split('\'').nth(1).map(str::to_owned));
-    let link = link.unwrap_or_else(|| panic!("no link was told at {url}: {before:?}"));
-    let drained = thread::spawn(move || told.collect::<Vec<_>>());
-    let second = program::run(agent(&link), CALL);
-    let status = first.0.wait().expect("it is our child");
-    assert!(second.succeeded && status.success(), "{url}: {}\n{:?}", second.text, drained.join());
+    let mut first = Process::start("the first agent", agent(url)).expect("it is built");
+    let told = first.wait_line("'", CALL).unwrap_or_else(|error| panic!("no link: {error}"));
+    let link = told.split('\'').nth(1).unwrap_or_else(|| panic!("no link is in {told}"));
+    let second = program::run(agent(link), CALL);
+    let first = first.finish(CALL).and_then(Finished::success);
+    assert!(second.succeeded && first.is_ok(), "{url}: {}\n{first:?}", second.text);
 }
 
 /// The status of a join, asked from this address of loopback over plain HTTP.
@@ -210,12 +184,9 @@ fn a_killed_agent_leaves_no_ghost(url: &str) {
         ]);
         command
     };
-    let mut killed =
-        Running(agent().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it is built"));
-    let mut told =
-        BufReader::new(killed.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    assert!(told.any(|line| line.contains("waiting for the peer")));
-    drop(killed);
+    let mut killed = Process::start("an agent", agent()).expect("it is built");
+    killed.wait_line("waiting for the peer", CALL).expect("it joins");
+    killed.kill().expect("it is our child");
     let first = thread::spawn({
         let agent = agent();
         move || program::run(agent, CALL)

@@ -18,16 +18,13 @@
 //! `local` and `remote` are the pair of candidates in use as the client's own statistics have it,
 //! `sound` counts packets of audio that came. The end of its input ends the program.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::process::Command;
 use std::time::Duration;
 
-use causeway_kit::Scratch;
 use causeway_kit::program::target;
+use causeway_kit::{Process, Scratch};
 use serde_json::Value;
 
 /// For one line: a client may have to start a browser first.
@@ -63,10 +60,13 @@ impl Client {
 /// One endpoint. Ended when dropped.
 pub(crate) struct Peer {
     client: Client,
-    child: Child,
-    input: Option<ChildStdin>,
-    lines: Receiver<String>,
-    scratch: Scratch,
+    process: Process,
+    /// The position behind the last line that was read.
+    read: usize,
+    /// Number of lines that were read.
+    heard: usize,
+    /// Its own folder.
+    _scratch: Scratch,
 }
 
 /// What an endpoint saw of the call.
@@ -111,53 +111,34 @@ impl Peer {
     /// Starts the client, which trusts the certificate in this file, and tells it the settings.
     pub(crate) fn start(client: Client, root: Option<PathBuf>, settings: &Value) -> Self {
         let scratch = Scratch::new();
-        let errors = std::fs::File::create(scratch.path("errors")).expect("the folder is ours");
         let mut command = client.command();
         if let Some(root) = root {
             // OpenSSL and Go read this name; for Chromium the program takes it.
             command.env("SSL_CERT_FILE", root);
         }
         command.env("INTEROP_FOLDER", scratch.path("own"));
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "{client:?}: {error}; `cargo xtask test tools interop` brings what is missing"
-                )
-            });
-        let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let (said, lines) = mpsc::channel();
-        // It ends with the program; nobody listens any more when the test is over.
-        thread::spawn(move || {
-            output.lines().map_while(Result::ok).try_for_each(|line| said.send(line))
+        let process = Process::start(format!("{client:?}"), command).unwrap_or_else(|error| {
+            panic!("{error}; `cargo xtask test tools interop` installs what is missing")
         });
-        let mut peer = Self { client, input: child.stdin.take(), child, lines, scratch };
+        let mut peer = Self { client, process, read: 0, heard: 0, _scratch: scratch };
         peer.tell(settings);
         peer
     }
 
     /// Writes a line to it.
     pub(crate) fn tell(&mut self, line: &Value) {
-        let input = self.input.as_mut().expect("it is open until the end");
-        if let Err(error) = writeln!(input, "{line}") {
-            panic!("{:?} does not listen: {error}\n{}", self.client, self.errors());
+        if let Err(error) = self.process.write_line(&line.to_string()) {
+            panic!("{error}\n{}", self.process.log_tail());
         }
     }
 
     /// The part with this name of the line that comes next.
-    pub(crate) fn hear(&self, part: &str) -> Value {
-        let line = match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => {
-                panic!("{:?} does not say its {part}\n{}", self.client, self.errors())
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                panic!("{:?} ended before it said its {part}\n{}", self.client, self.errors())
-            }
-        };
+    pub(crate) fn hear(&mut self, part: &str) -> Value {
+        let next = self.process.next_output(self.read, PATIENCE);
+        let (read, line) = next.unwrap_or_else(|| {
+            panic!("{:?} does not say its {part}\n{}", self.client, self.process.log_tail())
+        });
+        (self.read, self.heard) = (read, self.heard + 1);
         let mut heard: Value = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{:?}: {error}: {line}", self.client));
         heard
@@ -167,35 +148,18 @@ impl Peer {
     }
 
     /// Waits for what it saw.
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&mut self) -> Seen {
         let seen = self.hear("seen");
         Seen::read(&seen).unwrap_or_else(|| panic!("{:?} saw something else: {seen}", self.client))
     }
 
-    /// Ends it, which must be a success.
+    /// Ends it, which must be a success, with nothing more to say.
     pub(crate) fn end(mut self) {
-        self.input.take();
-        // The pipe closes with the program.
-        assert_eq!(
-            self.lines.recv_timeout(PATIENCE),
-            Err(RecvTimeoutError::Disconnected),
-            "{:?}\n{}",
-            self.client,
-            self.errors()
-        );
-        let status = self.child.wait().expect("it is our child");
-        assert!(status.success(), "{:?} ended with {status}\n{}", self.client, self.errors());
-    }
-
-    fn errors(&self) -> String {
-        self.scratch.read("errors")
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended by itself, and then both fail: nothing is left to be done.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let (client, heard) = (self.client, self.heard);
+        self.process.close_input();
+        let finished = self.process.finish(PATIENCE).unwrap_or_else(|error| panic!("{error}"));
+        let lines = finished.output.lines().count();
+        assert_eq!(lines, heard, "{client:?} says more: {finished}");
+        finished.success().unwrap_or_else(|error| panic!("{error}"));
     }
 }

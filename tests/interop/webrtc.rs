@@ -119,7 +119,7 @@ fn who_does_not_know_the_authority_gets_no_relayed_candidate() {
     {
         for (root, trusts) in [(server.root(), true), (Some(others.root()), false)] {
             let settings = settings(&server, "caller", leg, Media::Data);
-            let peer = Peer::start(client, root, &settings);
+            let mut peer = Peer::start(client, root, &settings);
             let description = peer.hear("description");
             let sdp = description["sdp"].as_str().expect("a description has it");
             assert_eq!(

@@ -1,18 +1,19 @@
 //! A WebRTC stack that others wrote, held to relayed candidates over UDP: its data channel outlives
 //! the crash of the relay.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use causeway_kit::program::target;
+use causeway_kit::{Finished, Process};
 use causeway_tests::daemon::service::{PASSWORD, USER};
 use serde_json::Value;
 
 use crate::redis_server::RedisServer;
 use crate::relay::Relay;
 
-/// Ended when dropped; it ends by itself within 50 seconds.
-struct Endpoints(Child);
+/// The endpoints end by themselves within 50 seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_data_channel_outlives_a_crash() {
@@ -24,25 +25,22 @@ fn a_data_channel_outlives_a_crash() {
     );
     let redis = RedisServer::start();
     let mut relay = Relay::start(&redis.url());
-    let child = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/interop/aiortc/crash_call.py"))
         .args(["--server", &relay.service.address.to_string(), "--user", USER])
-        .env("TURN_PASSWORD", PASSWORD)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it is there");
-    let mut endpoints = Endpoints(child);
-    let mut lines = BufReader::new(endpoints.0.stdout.take().expect("it is piped")).lines();
-    let mut line = || lines.next().and_then(Result::ok).unwrap_or_default();
-    assert_eq!(line(), "up");
+        .env("TURN_PASSWORD", PASSWORD);
+    let mut endpoints = Process::start("aiortc", command).expect("it is there");
+    let (next, line) = endpoints.next_output(0, PATIENCE).unwrap_or_default();
+    assert_eq!(line, "up", "{}", endpoints.log_tail());
     let away = relay.crash();
-    writeln!(endpoints.0.stdin.take().expect("it is piped"), "back").expect("it reads");
-    let line = line();
+    endpoints.write_line("back").expect("it reads");
+    endpoints.close_input();
+    let (_, line) = endpoints.next_output(next, PATIENCE).unwrap_or_default();
     let seen: Value = serde_json::from_str(&line)
         .unwrap_or_else(|error| panic!("{error}: {line}\n{}", relay.service.log()));
     println!("\naiortc, with turnd away for {away:.1?}: {line}");
-    assert!(endpoints.0.wait().expect("it is our child").success());
+    endpoints.finish(PATIENCE).and_then(Finished::success).expect("it ends well");
     assert_eq!(
         (&seen["in_order"], &seen["same_pairs"]),
         (&Value::Bool(true), &Value::Bool(true)),
@@ -57,7 +55,7 @@ fn a_data_channel_outlives_a_crash() {
         relay.service.log()
     );
     for code in ["401", "437"] {
-        // 401: nobody asked for an allocation anew; 437: nobody lost one.
+        // 401: no client asked for a new allocation; 437: none lost its own.
         assert_eq!(
             relay.service.metric(&format!("turnd_stun_errors_total{{code=\"{code}\"}}")),
             0,
@@ -65,12 +63,4 @@ fn a_data_channel_outlives_a_crash() {
         );
     }
     relay.service.end();
-}
-
-impl Drop for Endpoints {
-    fn drop(&mut self) {
-        // They may have ended: nothing is left to be done then.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

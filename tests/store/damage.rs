@@ -6,10 +6,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use causeway_kit::port;
-
 use crate::call::Call;
-use crate::redis_server::{self, RedisServer};
+use crate::redis_server::RedisServer;
 use crate::relay::{Relay, is_of, record_key, records};
 use crate::talk::Talk;
 
@@ -86,9 +84,9 @@ pub(crate) fn bound_when_free(address: SocketAddr) -> UdpSocket {
 
 #[test]
 fn a_redis_that_is_not_there_delays_the_start_by_three_seconds_at_most() {
-    let port = port::free();
+    let mut redis = RedisServer::absent();
     let started = Instant::now();
-    let mut relay = Relay::start(&redis_server::url(port));
+    let mut relay = Relay::start(&redis.url());
     let took = started.elapsed();
     println!("without Redis turnd opened after {took:.1?}");
     assert!(took < Duration::from_millis(4500), "{took:?}");
@@ -101,7 +99,7 @@ fn a_redis_that_is_not_there_delays_the_start_by_three_seconds_at_most() {
     let calls = relay.calls(2);
 
     // It comes later, and then the directory is written.
-    let redis = RedisServer::start_on(port);
+    redis.run();
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     relay.until_state("connected");
     relay.crash();

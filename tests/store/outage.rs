@@ -47,8 +47,8 @@ fn h45_a_halted_redis_delays_nobody() {
 fn h45_a_killed_redis_and_an_empty_one_in_its_place() {
     Trouble {
         name: "killed, an empty one comes",
-        begin: RedisServer::kill,
-        end: RedisServer::replace,
+        begin: |redis| redis.kill(),
+        end: |redis| redis.run(),
         lasts: Duration::from_secs(5),
         state: "connecting",
         error: "unreachable",
@@ -60,7 +60,7 @@ fn h45_a_killed_redis_and_an_empty_one_in_its_place() {
 fn h45_an_empty_redis_at_once_in_the_place_of_another() {
     let redis = |redis: &mut RedisServer| {
         redis.kill();
-        redis.replace();
+        redis.run();
     };
     Trouble {
         name: "replaced at once",
@@ -142,7 +142,7 @@ fn h53_a_redis_that_comes_back_is_reached_though_clients_use_up_the_descriptors(
     assert!(!calls.is_empty() && calls.len() < 60, "{} calls", calls.len());
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     redis.kill();
-    redis.replace();
+    redis.run();
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     assert_eq!(relay.service.probe("/healthz").expect("an answer").0, 200);
     relay.service.end();

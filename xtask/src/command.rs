@@ -69,6 +69,11 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     run_until(command, Instant::now() + Duration::from_secs(24 * 3600))
 }
 
+/// Builds the whole workspace, with the features that every suite builds with.
+pub(crate) fn build(deadline: Instant) -> Result<()> {
+    run_until(&mut cargo(&["build", "--workspace", "--lib", "--bins", "--tests"]), deadline)
+}
+
 /// The command's standard output, if it succeeds.
 pub(crate) fn output_of(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;

@@ -12,6 +12,7 @@ mod statically;
 mod suite;
 mod suites;
 mod system;
+mod test_targets;
 mod toolchain;
 mod tools;
 mod workspace;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::command::{cargo, command, run, run_until};
+use crate::command::{build, cargo, command, run, run_until};
 use crate::suite::{Suite, run_all};
-use crate::workspace::{self, TestTarget};
-use crate::{chart, clients, python, redis, statically, toolchain, tools};
+use crate::test_targets::{self, TestTarget};
+use crate::{chart, clients, python, redis, statically, toolchain, tools, workspace};
 
 /// Which suites to run.
 #[derive(clap::Args)]
@@ -178,11 +178,6 @@ fn lint(by: Instant) -> Result<()> {
     run_until(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]), by)
 }
 
-/// Builds everything, with the features that every suite builds with.
-pub(crate) fn build(by: Instant) -> Result<()> {
-    run_until(&mut cargo(&["build", "--workspace", "--lib", "--bins", "--tests"]), by)
-}
-
 fn docs(by: Instant) -> Result<()> {
     let mut docs = cargo(&["doc", "--workspace", "--no-deps"]);
     run_until(docs.env("RUSTDOCFLAGS", "-D warnings"), by)
@@ -209,7 +204,7 @@ fn backends(by: Instant) -> Result<()> {
 
 /// Runs the test targets that are wanted, all of them, whatever becomes of the first.
 fn run_targets(wanted: impl Fn(&TestTarget) -> bool, flags: &[&str], by: Instant) -> Result<()> {
-    let targets = workspace::test_targets()?.into_iter().filter(wanted);
+    let targets = test_targets::all()?.into_iter().filter(wanted);
     let mut names: Vec<String> = targets.map(|target| target.name).collect();
     names.sort();
     names.dedup();

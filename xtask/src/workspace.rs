@@ -1,11 +1,6 @@
-//! Where the repository is, and what cargo knows of it.
+//! The folders of the repository.
 
 use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-
-use crate::command::cargo;
 
 /// The repository's root: this crate's parent folder.
 pub(crate) fn root() -> &'static Path {
@@ -18,45 +13,4 @@ pub(crate) fn target() -> PathBuf {
         Some(moved) => root().join(moved),
         None => root().join("target"),
     }
-}
-
-/// A test target of the workspace: one `[[test]]` entry, or one file of a crate's `tests/`.
-pub(crate) struct TestTarget {
-    /// The package that it belongs to.
-    pub(crate) package: String,
-    /// The name for `cargo test --test`.
-    pub(crate) name: String,
-}
-
-/// Every test target of the workspace.
-pub(crate) fn test_targets() -> Result<Vec<TestTarget>> {
-    let output = cargo(&["metadata", "--format-version", "1", "--no-deps"])
-        .output()
-        .context("cargo metadata did not start")?;
-    ensure!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let mut found = Vec::new();
-    for package in entries(&metadata["packages"]) {
-        for target in entries(&package["targets"]) {
-            if entries(&target["kind"]).any(|kind| kind == "test") {
-                found.push(TestTarget {
-                    package: text(&package["name"]),
-                    name: text(&target["name"]),
-                });
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn entries(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }

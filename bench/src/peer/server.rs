@@ -1,22 +1,22 @@
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{fs, io};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use causeway_kit::certificates::Files;
+use causeway_kit::{Process as Running, Scratch, port, program};
 
 use crate::load::{Access, Process, Target, Transport};
-use crate::peer::certificate::Certificate;
+use crate::peer::certificate;
 use crate::peer::description::{Description, Kind};
 use crate::peer::place::Place;
 use crate::peer::placeholder::fill;
 
 /// The user of each server.
 const USER: &str = "bench";
-/// His password.
+/// The password of that user.
 const PASSWORD: &str = "bench";
 /// The realm of each server.
 const REALM: &str = "bench.example";
@@ -37,12 +37,12 @@ pub struct Choice {
 
 /// A server that was started for the measurement; it ends with this value.
 pub struct Server {
-    child: Child,
+    running: Running,
     process: Process,
     kind: Kind,
     ports: Ports,
     target: Target,
-    directory: PathBuf,
+    _directory: Scratch,
 }
 
 struct Ports {
@@ -66,7 +66,10 @@ impl Choice {
     pub fn program(&self) -> Result<PathBuf> {
         let program = match &self.program {
             Some(program) => program.clone(),
-            None => fill(&self.description.program, |name| (name == "build").then(build))?.into(),
+            None => fill(&self.description.program, |name| {
+                (name == "build").then(|| program::folder().display().to_string())
+            })?
+            .into(),
         };
         let found = if program.components().count() > 1 {
             program.is_file().then(|| program.clone())
@@ -110,12 +113,7 @@ impl Choice {
     /// It is not there, or does not answer within ten seconds.
     pub fn start(&self, place: &Place, relay_ports: [u16; 2], secure: bool) -> Result<Server> {
         let program = self.program()?;
-        let directory = directory()?;
-        let server = self.spawn(&program, place, relay_ports, secure, &directory);
-        if server.is_err() {
-            drop(fs::remove_dir_all(&directory));
-        }
-        let mut server = server?;
+        let mut server = self.spawn(&program, place, relay_ports, secure)?;
         server
             .wait()
             .with_context(|| format!("{} ({})", program.display(), self.description.about))?;
@@ -126,54 +124,35 @@ impl Choice {
         &self,
         program: &Path,
         place: &Place,
-        [first, last]: [u16; 2],
+        relay_ports: [u16; 2],
         secure: bool,
-        directory: &Path,
     ) -> Result<Server> {
-        let ports = Ports { plain: free_port()?, secure: free_port()? };
-        let certificate = if secure { Some(Certificate::write(directory)?) } else { None };
-        let value = |name: &str| {
-            Some(match name {
-                "address" => place.address.to_string(),
-                "network" => place.network.to_owned(),
-                "port" => ports.plain.to_string(),
-                "tls_port" => ports.secure.to_string(),
-                "min_port" => first.to_string(),
-                "max_port" => last.to_string(),
-                "user" => USER.to_owned(),
-                "password" => PASSWORD.to_owned(),
-                "realm" => REALM.to_owned(),
-                "dir" => directory.display().to_string(),
-                "cert" => certificate.as_ref()?.chain.display().to_string(),
-                "key" => certificate.as_ref()?.key.display().to_string(),
-                "build" => build(),
-                "backend" => self.backend.clone()?,
-                _ => return None,
-            })
+        let directory = Scratch::try_new()?;
+        let ports = Ports { plain: port::try_free()?, secure: port::try_free()? };
+        let certificate = if secure { Some(certificate::write(&directory)?) } else { None };
+        let values = Values {
+            place,
+            ports: &ports,
+            relay_ports,
+            directory: directory.folder(),
+            certificate: certificate.as_ref(),
+            backend: self.backend.as_deref(),
         };
         let addition = self.description.addition(secure);
         for (name, text) in &self.description.files {
             let added = addition.files.get(name).map_or("", String::as_str);
-            fs::write(directory.join(name), fill(&format!("{text}{added}"), value)?)?;
+            let text = fill(&format!("{text}{added}"), |name| values.of(name))?;
+            directory.try_write(name, text)?;
         }
-        let backend: &[String] =
-            if self.backend.is_some() { &self.description.backend } else { &[] };
-        ensure!(
-            self.backend.is_none() || !backend.is_empty(),
-            "{} has no choice of backends",
-            self.description.about
-        );
-        let arguments = self.description.arguments.iter().chain(backend).chain(&addition.arguments);
-        let arguments =
-            arguments.map(|argument| fill(argument, value)).collect::<Result<Vec<_>>>()?;
+        let arguments = self.description.arguments.iter().chain(self.backend_arguments()?);
+        let arguments = arguments
+            .chain(&addition.arguments)
+            .map(|argument| fill(argument, |name| values.of(name)))
+            .collect::<Result<Vec<_>>>()?;
         let prefix = place.prefix();
         let mut command = Command::new(&prefix[0]);
-        command.args(&prefix[1..]).arg(program).args(arguments);
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .with_context(|| format!("cannot start {command:?}"))?;
+        command.args(&prefix[1..]).arg(program).args(arguments).stdout(Stdio::null());
+        let running = Running::with_own_output(program.display().to_string(), command)?;
         let access = match self.description.access {
             Kind::Floor => Access::Floor,
             Kind::Turn | Kind::Binding => {
@@ -183,42 +162,60 @@ impl Choice {
         let address = SocketAddr::from((place.address, ports.plain));
         let target = Target { address, access, clients: place.clients, peers: place.peers };
         Ok(Server {
-            process: Process::new(child.id()),
-            child,
+            process: Process::new(running.pid()),
+            running,
             kind: self.description.access,
             ports,
             target,
-            directory: directory.to_owned(),
+            _directory: directory,
+        })
+    }
+
+    /// The arguments that choose the backend, where one is asked for.
+    fn backend_arguments(&self) -> Result<&[String]> {
+        let Description { about, backend, .. } = &self.description;
+        ensure!(self.backend.is_none() || !backend.is_empty(), "{about} has no choice of backends");
+        Ok(if self.backend.is_some() { backend } else { &[] })
+    }
+}
+
+/// The values of the placeholders of a description.
+struct Values<'a> {
+    place: &'a Place,
+    ports: &'a Ports,
+    relay_ports: [u16; 2],
+    directory: &'a Path,
+    certificate: Option<&'a Files>,
+    backend: Option<&'a str>,
+}
+
+impl Values<'_> {
+    fn of(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "address" => self.place.address.to_string(),
+            "network" => self.place.network.to_owned(),
+            "port" => self.ports.plain.to_string(),
+            "tls_port" => self.ports.secure.to_string(),
+            "min_port" => self.relay_ports[0].to_string(),
+            "max_port" => self.relay_ports[1].to_string(),
+            "user" => USER.to_owned(),
+            "password" => PASSWORD.to_owned(),
+            "realm" => REALM.to_owned(),
+            "dir" => self.directory.display().to_string(),
+            "cert" => self.certificate?.chain.display().to_string(),
+            "key" => self.certificate?.key.display().to_string(),
+            "build" => program::folder().display().to_string(),
+            "backend" => self.backend?.to_owned(),
+            _ => return None,
         })
     }
 }
 
 impl Server {
     fn wait(&mut self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.answers()? {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("ended at once: {status}");
-            }
-            ensure!(Instant::now() < deadline, "does not answer");
-            thread::sleep(Duration::from_millis(20));
-        }
+        let (kind, address) = (self.kind, self.target.address);
+        self.running.wait_until("answer", PATIENCE, || answers(kind, address).is_ok())?;
         Ok(())
-    }
-
-    /// Whether a Binding request is answered, or a floor's request.
-    fn answers(&self) -> Result<bool> {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.set_read_timeout(Some(Duration::from_millis(200)))?;
-        let request = match self.kind {
-            Kind::Floor => b"FLR1\x7F\0\0\x01\0\x09".to_vec(),
-            Kind::Turn | Kind::Binding => {
-                [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat()
-            }
-        };
-        // Refused while nobody listens; asked again.
-        Ok(socket.send_to(&request, self.target.address).is_ok()
-            && socket.recv(&mut [0; 256]).is_ok())
     }
 
     /// Where clients of this transport go to.
@@ -249,46 +246,24 @@ impl Server {
     /// Whether it has a ring of io_uring open.
     #[must_use]
     pub fn has_ring(&self) -> bool {
-        let folder = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        let folder = fs::read_dir(format!("/proc/{}/fd", self.running.pid()));
         let mut links =
             folder.into_iter().flatten().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
         links.any(|link| link.to_string_lossy().contains("io_uring"))
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
-        drop(self.child.kill());
-        drop(self.child.wait());
-        drop(fs::remove_dir_all(&self.directory));
-    }
-}
-
-/// The folder of this program, where its neighbours are, too.
-fn build() -> String {
-    let program = std::env::current_exe().unwrap_or_default();
-    let folder = program.parent().unwrap_or(Path::new("."));
-    // A test's program stands a folder deeper.
-    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
-    folder.display().to_string()
-}
-
-/// A port that is free for UDP and TCP.
-fn free_port() -> Result<u16> {
-    for _ in 0..20 {
-        let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
+/// Sends a Binding request, or a floor's request, and waits for the answer.
+fn answers(kind: Kind, address: SocketAddr) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+    let request = match kind {
+        Kind::Floor => b"FLR1\x7F\0\0\x01\0\x09".to_vec(),
+        Kind::Turn | Kind::Binding => {
+            [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat()
         }
-    }
-    bail!("no free port")
-}
-
-fn directory() -> Result<PathBuf> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let directory = std::env::temp_dir().join(format!("turnload-{}-{number}", std::process::id()));
-    fs::create_dir_all(&directory)?;
-    Ok(directory)
+    };
+    // Refused while nothing listens; the caller asks again.
+    socket.send_to(&request, address)?;
+    socket.recv(&mut [0; 256]).map(drop)
 }

@@ -37,7 +37,7 @@ impl Secured {
         let versions = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap();
-        let ServerCertificate { chain, key } = certificate;
+        let ServerCertificate { chain, key, .. } = certificate;
         let private = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let mut tls =
             versions.with_no_client_auth().with_single_cert(chain.clone(), private).unwrap();

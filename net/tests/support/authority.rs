@@ -3,19 +3,14 @@
 // Not every test file uses all of it, and what fails here has failed the test.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use causeway_kit::certificates::{self, Key};
 use causeway_net::secure::{HandshakeLimits, Handshaker, Identity, Offer};
-use openssl::asn1::Asn1Time;
-use openssl::bn::{BigNum, MsbOption};
-use openssl::ec::{EcGroup, EcKey};
-use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
-use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
-use openssl::x509::{X509, X509Name};
+use openssl::x509::X509;
 
 /// The kind of key of each certificate of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +34,14 @@ impl Authority {
 
     /// A chain with a leaf for these host names and addresses.
     pub(crate) fn naming(kind: Kind, names: &[&str]) -> Self {
-        let root_key = key(kind);
-        let root = certificate("root", &root_key, None, &[]);
-        let (first_key, second_key, leaf_key) = (key(kind), key(kind), key(kind));
-        let first = certificate("first", &first_key, Some((&root, &root_key)), &[]);
-        let second = certificate("second", &second_key, Some((&first, &first_key)), &[]);
-        let leaf = certificate(names[0], &leaf_key, Some((&second, &second_key)), names);
-        Self { root, chain: vec![leaf, second, first], key: leaf_key }
+        let authority = certificates::Authority::with_keys([(); 3].map(|()| kit_key(kind)));
+        let (now, day) = (SystemTime::now(), Duration::from_secs(86_400));
+        let server = authority.server_with(names, kit_key(kind), [now - day, now + 30 * day]);
+        Self {
+            root: X509::from_pem(authority.root().as_bytes()).unwrap(),
+            chain: X509::stack_from_pem(server.chain_pem().as_bytes()).unwrap(),
+            key: PKey::private_key_from_pem(server.key_pem().as_bytes()).unwrap(),
+        }
     }
 
     /// The chain, as an operator gives it to the server.
@@ -69,54 +65,13 @@ impl Authority {
     }
 }
 
-fn key(kind: Kind) -> PKey<Private> {
+fn kit_key(kind: Kind) -> Key {
     match kind {
-        Kind::Rsa => PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap(),
-        Kind::Ecdsa => {
-            let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-            PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+        Kind::Ecdsa => Key::ecdsa(),
+        // The kit's library signs with RSA, and makes no keys for it.
+        Kind::Rsa => {
+            let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+            Key::from_pem(&String::from_utf8(key.private_key_to_pem_pkcs8().unwrap()).unwrap())
         }
     }
-}
-
-/// A certificate for `key`: the leaf of a server of these names, or, without any, an issuer's.
-fn certificate(
-    name: &str,
-    key: &PKey<Private>,
-    issuer: Option<(&X509, &PKey<Private>)>,
-    names: &[&str],
-) -> X509 {
-    let mut subject = X509Name::builder().unwrap();
-    subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
-    let subject = subject.build();
-    let mut serial = BigNum::new().unwrap();
-    serial.rand(64, MsbOption::MAYBE_ZERO, false).unwrap();
-    let mut builder = X509::builder().unwrap();
-    builder.set_version(2).unwrap();
-    builder.set_serial_number(&serial.to_asn1_integer().unwrap()).unwrap();
-    builder.set_subject_name(&subject).unwrap();
-    builder
-        .set_issuer_name(issuer.map_or(&subject, |(certificate, _)| certificate.subject_name()))
-        .unwrap();
-    builder.set_pubkey(key).unwrap();
-    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::days_from_now(30).unwrap()).unwrap();
-    if names.is_empty() {
-        builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
-        builder
-            .append_extension(KeyUsage::new().critical().key_cert_sign().build().unwrap())
-            .unwrap();
-    } else {
-        let mut alternative = SubjectAlternativeName::new();
-        for name in names {
-            match name.parse::<IpAddr>() {
-                Ok(_) => alternative.ip(name),
-                Err(_) => alternative.dns(name),
-            };
-        }
-        let names = alternative.build(&builder.x509v3_context(None, None)).unwrap();
-        builder.append_extension(names).unwrap();
-    }
-    builder.sign(issuer.map_or(key, |(_, key)| key), MessageDigest::sha256()).unwrap();
-    builder.build()
 }

@@ -162,10 +162,10 @@ async fn restoring_waits_three_seconds_for_an_absent_server_and_takes_one_that_c
 #[tokio::test]
 async fn restoring_from_a_server_that_hangs_ends_in_time() {
     let server = Server::start(&[]);
-    server.stop();
+    server.halt();
     let start = Instant::now();
     let restored = redis(&server).restore(PATIENCE).await;
-    server.go_on();
+    server.resume();
     assert!(start.elapsed() < Duration::from_millis(3300), "{:?}", start.elapsed());
     assert!(
         matches!(restored.outcome, Outcome::Incomplete(error) if error.kind == ErrorKind::Timeout)

@@ -49,9 +49,9 @@ async fn h47_what_a_restore_has_not_read_is_read_later_and_never_deleted() {
     let server = Server::start(&[]);
     left_behind(&server, 600).await;
     let mut next = redis(&server);
-    server.stop();
+    server.halt();
     let restored = next.restore(Duration::from_millis(500)).await;
-    server.go_on();
+    server.resume();
     assert!(
         matches!(restored.outcome, Outcome::Incomplete(error) if error.kind == ErrorKind::Timeout)
     );
@@ -104,9 +104,9 @@ async fn h47_what_has_expired_unread_is_taken_out_of_the_index() {
     let server = Server::start(&[]);
     left_behind(&server, 10).await;
     let mut next = redis(&server);
-    server.stop();
+    server.halt();
     next.restore(Duration::from_millis(300)).await;
-    server.go_on();
+    server.resume();
     let _: () = server.ask(&["DEL", &alloc(3)]).await;
     next.begin_full().await.unwrap();
     let late = next.read_late().await.unwrap();

@@ -1,6 +1,7 @@
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
+use causeway_kit::{Process, Scratch};
 use causeway_store::{Incarnation, LockError, NodeId, NodeLock};
 
 /// With this in the environment, the test below is the other server: it holds the node id in the
@@ -16,37 +17,34 @@ fn of_two_servers_on_one_host_the_second_is_refused_with_the_reason() {
         std::io::stdin().read_line(&mut String::new()).unwrap();
         return;
     }
-    let directory = std::env::temp_dir().join(format!("causeway-lock-{}", std::process::id()));
-    let mut other = Command::new(std::env::current_exe().unwrap())
+    let scratch = Scratch::new();
+    let directory = scratch.path("locks");
+    let mut other = Command::new(std::env::current_exe().unwrap());
+    other
         .args([
             "--exact",
             "lock::of_two_servers_on_one_host_the_second_is_refused_with_the_reason",
             "--nocapture",
         ])
-        .env(HOLD, &directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
-    while !lines.next().expect("the other server holds the lock").unwrap().contains("held") {}
+        .env(HOLD, &directory);
+    let mut other = Process::start("the other server", other).unwrap();
+    other.wait_line("held", Duration::from_secs(20)).expect("the other server holds the lock");
 
     let refused = NodeLock::acquire(&directory, &node, Incarnation::random()).unwrap_err();
     assert!(matches!(refused, LockError::Held { .. }), "{refused:?}");
     let text = refused.to_string();
-    for part in ["relay-1", &format!("process {}", other.id()), "store.node_id", "relay-1.lock"] {
+    for part in ["relay-1", &format!("process {}", other.pid()), "store.node_id", "relay-1.lock"] {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
     let another =
         NodeLock::acquire(&directory, &NodeId::new("relay-2").unwrap(), Incarnation::random())
             .expect("another node is free");
 
-    // SIGKILL: the kernel lets go of what the process held.
+    // SIGKILL: the kernel releases the lock.
     other.kill().unwrap();
-    other.wait().unwrap();
     drop(
         NodeLock::acquire(&directory, &node, Incarnation::random())
-            .expect("nobody holds it any more"),
+            .expect("the lock is free again"),
     );
     drop(another);
     std::fs::remove_dir_all(&directory).unwrap();

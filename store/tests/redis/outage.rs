@@ -72,7 +72,7 @@ async fn h45_a_server_that_hangs_for_five_seconds_costs_timeouts_and_nothing_els
     (0..100).for_each(|id| running.world.put(record(id, "a")));
     connected(&running).await;
 
-    server.stop();
+    server.halt();
     (0..50).for_each(|id| running.world.delete(id));
     (200..210).for_each(|id| running.world.put(record(id, "made meanwhile")));
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -81,7 +81,7 @@ async fn h45_a_server_that_hangs_for_five_seconds_costs_timeouts_and_nothing_els
     assert!(hung.errors[ErrorKind::Timeout.index()] >= 3, "{hung:?}");
     assert!(hung.lag > Duration::from_secs(4), "{hung:?}");
 
-    server.go_on();
+    server.resume();
     connected(&running).await;
     let world = running.world.clone();
     running.end().await;

@@ -151,7 +151,7 @@ async fn h45_while_the_store_is_away_who_was_known_is_let_in_and_nobody_waits() 
     assert_eq!(users.lookup(REALM, "alice").await, found(1));
     assert_eq!(users.secrets(REALM).await, Ok(Vec::new()));
 
-    server.stop();
+    server.halt();
     tokio::time::sleep(Duration::from_millis(650)).await;
     let start = Instant::now();
     assert_eq!(users.lookup(REALM, "alice").await, found(1));
@@ -170,7 +170,7 @@ async fn h45_while_the_store_is_away_who_was_known_is_let_in_and_nobody_waits() 
     let report = users.report();
     assert!(report.stale == 1 && report.unavailable == 1000, "{report:?}");
 
-    server.go_on();
+    server.resume();
     server.kill();
     server.run();
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -189,7 +189,7 @@ async fn h45_too_many_questions_bring_back_no_user_who_may_have_been_revoked() {
         assert_eq!(users.lookup(REALM, "alice").await, found(1));
     }
     changed.forget();
-    server.stop();
+    server.halt();
     // The stranger takes the only permit, and waits.
     let both = async |users: &Users| {
         tokio::join!(users.lookup(REALM, "stranger"), users.lookup(REALM, "alice"))
@@ -205,7 +205,7 @@ async fn h45_too_many_questions_bring_back_no_user_who_may_have_been_revoked() {
         "the store may be there, and say so"
     );
     assert_eq!(changed.lookup(REALM, "alice").await, found(1), "by now it is known to be away");
-    server.go_on();
+    server.resume();
 }
 
 #[tokio::test]
@@ -230,11 +230,11 @@ async fn h45_a_change_just_before_an_outage_locks_nobody_out() {
         .await
         .expect("the change is seen")
         .unwrap();
-    server.stop();
+    server.halt();
     assert_eq!(users.lookup(REALM, "alice").await, found(1), "she is known");
     assert_eq!(users.secrets(REALM).await, Ok(vec![secret]));
     assert_eq!(users.lookup(REALM, "stranger").await, Lookup::Unavailable);
     assert_eq!(users.report().stale, 1);
     watching.abort();
-    server.go_on();
+    server.resume();
 }

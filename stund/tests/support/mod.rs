@@ -1,19 +1,22 @@
-//! The real binary on loopback, and what a client does.
+//! The real binary on loopback, and the steps of its clients.
 
 // Not every test file uses every helper, and a helper that fails has failed the test.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use causeway_kit::{Process, port};
 use causeway_wire::attribute::{AttributeType, ChangeRequest};
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
-/// How long a client waits for what must come.
+/// How long stund has to start, and to end.
+const START: Duration = Duration::from_secs(20);
+/// How long a client waits for an answer that must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a client listens for what must not come.
+/// How long a client listens for an answer that must not come.
 pub(crate) const SILENCE: Duration = Duration::from_millis(300);
 
 /// Loopback is no address that the Internet can reach.
@@ -21,8 +24,7 @@ pub(crate) const PRIVATE: [&str; 2] = ["--set", "nat_discovery.scope=private"];
 
 /// A running stund. It is killed when a test ends without having ended it.
 pub(crate) struct Stund {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
+    process: Process,
     /// The primary port.
     pub(crate) port: u16,
     /// The alternate port, where there is one.
@@ -30,32 +32,18 @@ pub(crate) struct Stund {
 }
 
 impl Stund {
-    /// stund on `addresses` (each with `PORT` for a free port, and `OTHER` for a second one) until
-    /// it says that it is ready.
+    /// stund with these arguments (`PORT` in them is a free port, and `OTHER` a second one), once it
+    /// is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        for _ in 0..20 {
-            let (port, alternate_port) = free_ports();
-            let arguments = arguments.iter().map(|one| {
-                one.replace("PORT", &port.to_string()).replace("OTHER", &alternate_port.to_string())
-            });
-            let mut command = Command::new(env!("CARGO_BIN_EXE_stund"));
-            let mut child = command
-                .args(["--set", "admin.listen=off"])
-                .args(arguments)
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let stderr = BufReader::new(child.stderr.take().unwrap());
-            let mut started = Self { child, stderr, port, alternate_port };
-            let mut said = String::new();
-            while started.stderr.read_line(&mut said).unwrap() > 0 {
-                if said.contains("ready") {
-                    return started;
-                }
-            }
-            assert!(said.contains("in use"), "stund did not start: {said}");
-        }
-        panic!("no free port after twenty tries")
+        let (port, alternate_port) = (port::free(), port::free());
+        let arguments = arguments.iter().map(|one| {
+            one.replace("PORT", &port.to_string()).replace("OTHER", &alternate_port.to_string())
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stund"));
+        command.args(["--set", "admin.listen=off"]).args(arguments);
+        let mut process = Process::start("stund", command).unwrap();
+        process.wait_line("ready", START).unwrap();
+        Self { process, port, alternate_port }
     }
 
     /// Plain STUN on 127.0.0.1.
@@ -81,40 +69,16 @@ impl Stund {
         SocketAddr::new(address.parse().unwrap(), self.port)
     }
 
-    /// Sends `TERM` or `INT`.
+    /// Sends `TERM`, `INT` or `HUP`.
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        self.process.signal(name).unwrap();
     }
 
-    /// Waits for the end: the status, and the rest of what it said.
-    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap(), said)
+    /// Waits for the end: the status, and the log.
+    pub(crate) fn ended(self) -> (ExitStatus, String) {
+        let finished = self.process.finish(START).unwrap();
+        (finished.status, finished.errors)
     }
-}
-
-impl Drop for Stund {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Two ports that are free on every loopback address, for UDP and TCP, at the moment.
-pub(crate) fn free_ports() -> (u16, u16) {
-    let free = |port: u16| {
-        ["127.0.0.1", "127.0.0.2", "::1"].iter().all(|address| {
-            let address = SocketAddr::new(address.parse().unwrap(), port);
-            UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
-        })
-    };
-    let mut found = std::iter::repeat_with(|| {
-        UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-    })
-    .filter(|port| free(*port));
-    (found.next().unwrap(), found.next().unwrap())
 }
 
 /// A client's socket.
@@ -154,7 +118,7 @@ pub(crate) fn change_request(change_ip: bool, change_port: bool) -> Vec<u8> {
     })
 }
 
-/// An attribute that nobody knows, in the comprehension-required range or not.
+/// A request with an attribute that no server knows, in the comprehension-required range or not.
 pub(crate) fn unknown(kind: u16, len: usize) -> Vec<u8> {
     request(|writer| {
         writer.put_raw(AttributeType(kind), &vec![0xA5; len]).unwrap();
@@ -172,7 +136,7 @@ pub(crate) fn ask(socket: &UdpSocket, server: SocketAddr, request: &[u8]) -> (Ve
     (buffer[..len].to_vec(), from)
 }
 
-/// That nothing is answered.
+/// Asserts that no answer comes.
 pub(crate) fn assert_silence(socket: &UdpSocket, server: SocketAddr, request: &[u8]) {
     socket.send_to(request, server).unwrap();
     socket.set_read_timeout(Some(SILENCE)).unwrap();

@@ -1,58 +1,44 @@
 //! coturn's own peer, which sends everything back.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use causeway_kit::port;
+use causeway_kit::{Process, port};
 
 /// On 127.0.0.1 and on ::1, at one port. Ended when dropped.
 pub(super) struct Echo {
-    child: Child,
+    process: Process,
     pub(super) port: u16,
 }
 
 impl Echo {
     pub(super) fn start() -> Self {
         let port = port::free();
-        let child = Command::new("turnutils_peer")
+        let mut command = Command::new("turnutils_peer");
+        command
             .args(["-L", "127.0.0.1", "-L", "::1", "-p", &port.to_string()])
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("turnutils_peer: {error}; `cargo xtask test tools` brings what is missing")
-            });
-        let echo = Self { child, port };
+            .stderr(Stdio::null());
+        let process = Process::with_own_output("turnutils_peer", command).unwrap_or_else(|error| {
+            panic!("{error}; `cargo xtask test tools` installs what is missing")
+        });
+        let mut echo = Self { process, port };
         echo.wait(Ipv4Addr::LOCALHOST.into());
         echo.wait(Ipv6Addr::LOCALHOST.into());
         echo
     }
 
-    /// Until it answers: it says nothing when it is ready.
-    fn wait(&self, ip: IpAddr) {
+    /// Until it answers: it writes nothing when it is ready.
+    fn wait(&mut self, ip: IpAddr) {
         let socket = UdpSocket::bind((ip, 0)).expect("some port is free");
         socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout can be set");
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let mut answer = [0; 16];
-        while Instant::now() < deadline {
-            // Refused until it is there.
-            let sent = socket.send_to(b"ready?", (ip, self.port));
-            if sent.is_ok() && socket.recv(&mut answer).is_ok() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("turnutils_peer does not answer at {ip}, port {}", self.port);
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        // It may have ended by itself, and then both fail: nothing is left to be done.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let port = self.port;
+        // Refused until it listens.
+        let answers =
+            || socket.send_to(b"ready?", (ip, port)).is_ok() && socket.recv(&mut [0; 16]).is_ok();
+        self.process
+            .wait_until(&format!("answer at {ip}, port {port}"), Duration::from_secs(10), answers)
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{chart, configuration, fixtures, helm, output, pod, schemas};
+use super::{chart, configuration, fixtures, helm, output, pod, schemas, write};
 
 /// A chart, the values that it is rendered with, and what must come of it.
 pub(super) struct Case {
@@ -113,10 +113,4 @@ fn no_secret_is_shown(rendered: &str, secrets: &[Value]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(super) fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
-    let file = folder.join(name);
-    std::fs::write(&file, text).with_context(|| file.display().to_string())?;
-    Ok(file)
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::case::write;
 use super::chart;
+use super::write;
 
 /// A file of the chart, and the text that becomes another one, the first time that it stands there.
 pub(super) type Replacement<'a> = (&'a str, &'a str, &'a str);

@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::case::write;
 use super::pod::{containers, text};
+use super::write;
 use crate::workspace;
 
 /// What the downward API says on every node of the test.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::case::{Case, write};
+use super::case::Case;
+use super::write;
 use super::{chart, fixtures, output, schemas};
 use crate::workspace;
 

@@ -15,13 +15,13 @@ mod pod;
 mod restarts;
 mod schemas;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use causeway_cli::print_line;
 
-use crate::{suites, workspace};
+use crate::{command, workspace};
 
 use case::Case;
 
@@ -37,7 +37,7 @@ pub(crate) fn run_chart() -> Result<()> {
 pub(crate) fn check(by: Instant) -> Result<()> {
     helm::provide(by)?;
     schemas::provide(by)?;
-    suites::build(by)?;
+    command::build(by)?;
     print_line("")?;
     let mut cases =
         values_files()?.iter().map(|values| Case::of_values(values)).collect::<Result<Vec<_>>>()?;
@@ -85,4 +85,11 @@ fn values_files() -> Result<Vec<PathBuf>> {
     files.sort();
     ensure!(!files.is_empty(), "{} holds no values file", folder.display());
     Ok(files)
+}
+
+/// Writes a file into the folder; its path.
+fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let file = folder.join(name);
+    std::fs::write(&file, text).with_context(|| file.display().to_string())?;
+    Ok(file)
 }

@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::case::write;
 use super::changed::{Replacement, changed};
 use super::pod::text;
+use super::write;
 use super::{chart, fixtures, helm, output, schemas};
 
 /// A change, and the servers whose pods it may replace.

@@ -1,21 +1,20 @@
-//! The main job: two agents, of which one may use its relay only, meet, find a way and exchange
-//! data.
+//! The main job: two agents, one of which may only use its relay, meet, connect and exchange data.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use causeway_kit::Scratch;
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::process::{Process, built};
-use super::scratch::Scratch;
 use super::servers::Servers;
 use super::stop::Stop;
 
 const CALL: Duration = Duration::from_secs(40);
 
-/// Lets the two agents call, and prints what each of them saw.
+/// Runs a call between the two agents and prints the report of each.
 pub(super) fn call(servers: &Servers, scratch: &Scratch, stop: &Stop) -> Result<()> {
     let caller = agent("caller", &["--relay-only"], servers, scratch)?;
     let callee = agent("callee", &["--bind", "127.0.0.1"], servers, scratch)?;
@@ -44,7 +43,7 @@ pub(super) fn call(servers: &Servers, scratch: &Scratch, stop: &Stop) -> Result<
         let seen = seen?;
         ensure!(
             seen["path"] == "relayed",
-            "the pair is {}, though the caller may use its relay only",
+            "the pair is {}, though the caller may only use its relay",
             seen["path"]
         );
     }
@@ -65,10 +64,10 @@ fn agent(name: &str, more: &[&str], servers: &Servers, scratch: &Scratch) -> Res
         .args(["--stun", &format!("stun:{}", servers.stun), "--turn", &servers.turn_uri("udp")])
         .args(more);
     servers.credentials.give_to(&mut agent);
-    Process::logged(name, &mut agent, scratch)
+    Process::logged(name, agent, scratch)
 }
 
-/// What the agent wrote at its end.
+/// The report that the agent wrote at its end.
 pub(super) fn report(name: &str, scratch: &Scratch) -> Result<Value> {
     let text = fs::read_to_string(scratch.path(&format!("{name}.out")))?;
     serde_json::from_str(&text).with_context(|| format!("{name} wrote no report"))

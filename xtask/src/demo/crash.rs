@@ -1,4 +1,4 @@
-//! A call that outlives its relay: `turnd` with a Redis behind it is killed in the middle, and
+//! A call that survives its relay: `turnd` with a Redis behind it is killed during the call and
 //! started again.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -7,33 +7,34 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use causeway_kit::{Scratch, port};
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::call::report;
 use super::process::{Process, built};
-use super::scratch::Scratch;
 use super::servers::{Servers, turnd_config};
 use super::stop::Stop;
 
 const START: Duration = Duration::from_secs(15);
 const END: Duration = Duration::from_secs(10);
-/// The call with its crash.
+/// How long the call with its crash may take.
 const CALL: Duration = Duration::from_secs(60);
-/// So long the agents have to find each other, before the crash.
+/// How long the agents have to connect before the crash.
 const BEFORE: Duration = Duration::from_secs(4);
-/// Datagrams of each agent, so many milliseconds apart.
+/// Number of datagrams of each agent.
 const COUNT: u32 = 1600;
+/// Milliseconds between two of them.
 const INTERVAL: u32 = 5;
 
-/// Lets two agents call through a `turnd` of its own, kills it, starts it again, and prints what
-/// the agents felt.
+/// Runs a call through a `turnd` of its own, kills it, starts it again, and prints what each agent
+/// lost.
 ///
 /// # Errors
-/// The call did not outlive it.
+/// The call did not survive.
 pub(super) fn crash(redis: &str, servers: &Servers, scratch: &Scratch, stop: &Stop) -> Result<()> {
-    let [turn, admin] =
-        super::port::free()?.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let [turn, admin] = [port::try_free()?, port::try_free()?]
+        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let config = config(redis, turn, admin, servers, scratch)?;
     let turnd = start("turnd", &config, turn, scratch, stop)?;
     let ends = ["first", "second"].map(|name| agent(name, turn, servers, scratch));
@@ -50,17 +51,17 @@ pub(super) fn crash(redis: &str, servers: &Servers, scratch: &Scratch, stop: &St
     let ended = [first.succeeded_within(CALL, stop), second.succeeded_within(CALL, stop)];
     let seen = ["first", "second"].map(|name| report(name, scratch));
     print(away, &seen)?;
-    ended.into_iter().collect::<Result<()>>().context("the call ended with the crash")?;
+    ended.into_iter().collect::<Result<()>>().context("the call did not survive the crash")?;
     for seen in seen {
         let seen = seen?;
         ensure!(
             seen["path"] == "relayed",
-            "the pair is {}, though both may use their relay only",
+            "the pair is {}, though both may only use their relay",
             seen["path"]
         );
         ensure!(
             lost(&seen).is_some_and(|lost| lost > 0),
-            "the call has not felt the crash: it was over before"
+            "no datagram was lost: the call was over before the crash"
         );
     }
     turnd.end(END)
@@ -74,10 +75,10 @@ fn config(
     scratch: &Scratch,
 ) -> Result<PathBuf> {
     let key =
-        scratch.write("fleet-key", &super::credentials::random_hex(32)?)?.display().to_string();
-    let locks = scratch.path("").display().to_string();
-    // A URL may hold a password: it stands in a file that nobody else can read.
-    let url = scratch.write("redis-url", redis)?.display().to_string();
+        scratch.try_write("fleet-key", &super::credentials::random_hex(32)?)?.display().to_string();
+    let locks = scratch.folder().display().to_string();
+    // A URL may hold a password: it goes into a file that only its owner can read.
+    let url = scratch.try_write("redis-url", redis)?.display().to_string();
     let node = super::credentials::random_hex(4)?;
     let store = format!(
         r#"
@@ -88,7 +89,8 @@ fleet_key_file = "{key}"
 lock_directory = "{locks}"
 "#
     );
-    scratch.write("turnd-redis.toml", &(turnd_config(turn, admin, &servers.credentials) + &store))
+    let config = turnd_config(turn, admin, &servers.credentials) + &store;
+    Ok(scratch.try_write("turnd-redis.toml", config)?)
 }
 
 fn start(
@@ -98,8 +100,10 @@ fn start(
     scratch: &Scratch,
     stop: &Stop,
 ) -> Result<Process> {
-    let mut turnd = Process::logged(name, built("turnd").arg("--config").arg(config), scratch)?;
-    turnd.wait_until(|| TcpStream::connect(turn).is_ok(), START, stop)?;
+    let mut command = built("turnd");
+    command.arg("--config").arg(config);
+    let mut turnd = Process::logged(name, command, scratch)?;
+    turnd.wait_until("listener", || TcpStream::connect(turn).is_ok(), START, stop)?;
     Ok(turnd)
 }
 
@@ -123,7 +127,7 @@ fn agent(name: &str, turn: SocketAddr, servers: &Servers, scratch: &Scratch) -> 
         &INTERVAL.to_string(),
     ]);
     servers.credentials.give_to(&mut agent);
-    Process::logged(name, &mut agent, scratch)
+    Process::logged(name, agent, scratch)
 }
 
 fn pause(time: Duration, stop: &Stop) -> Result<()> {
@@ -152,7 +156,7 @@ fn print(away: Duration, seen: &[Result<Value>; 2]) -> Result<()> {
         "sent",
         "came back",
         "lost in the crash",
-        "so, a gap of",
+        "so a gap of",
     ]);
     for (name, seen) in ["first", "second"].into_iter().zip(seen) {
         if let Ok(seen) = seen {
@@ -163,7 +167,7 @@ fn print(away: Duration, seen: &[Result<Value>; 2]) -> Result<()> {
                 seen["sent"].to_string(),
                 seen["received"].to_string(),
                 lost.to_string(),
-                // One every few milliseconds: so many of them, so long the silence.
+                // One datagram every few milliseconds: their number gives the length of the gap.
                 format!("about {} ms", lost * u64::from(INTERVAL)),
             ]);
         }

@@ -1,4 +1,4 @@
-//! A user of this demonstration, with a password that nobody has seen.
+//! A user of this demonstration, with a random password.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-
-use super::scratch::Scratch;
+use causeway_kit::Scratch;
 
 /// The user, and the file that holds the password.
 pub(super) struct Credentials {
@@ -18,7 +17,7 @@ pub(super) struct Credentials {
 impl Credentials {
     pub(super) fn generate(scratch: &Scratch) -> Result<Self> {
         let password = random_hex(16)?;
-        Ok(Self { user: "demo", file: scratch.write("password", &password)? })
+        Ok(Self { user: "demo", file: scratch.try_write("password", &password)? })
     }
 
     /// For `ice-agent`: by file, so that no list of processes shows the password.
@@ -27,11 +26,11 @@ impl Credentials {
     }
 }
 
-/// So many bytes that nobody knows, in hexadecimal digits.
+/// This number of random bytes, in hexadecimal digits.
 pub(super) fn random_hex(bytes: usize) -> Result<String> {
     let mut random = vec![0; bytes];
     File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut random))
-        .context("/dev/urandom")?;
+        .context("cannot read /dev/urandom")?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }

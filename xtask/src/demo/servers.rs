@@ -5,23 +5,23 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use causeway_kit::{Scratch, port};
 
 use super::credentials::Credentials;
 use super::process::{Process, built};
-use super::scratch::Scratch;
 use super::stop::Stop;
 
 const START: Duration = Duration::from_secs(15);
 const END: Duration = Duration::from_secs(10);
 
-/// The running servers.
+/// The servers of the demonstration, running.
 pub(super) struct Servers {
-    /// `stund`'s primary address.
+    /// The primary address of `stund`.
     pub(super) stun: SocketAddr,
     turn: SocketAddr,
-    /// Where agents meet.
+    /// The address of the rendezvous, where agents meet.
     pub(super) rendezvous: SocketAddr,
-    /// `turnd`'s only user.
+    /// The only user of `turnd`.
     pub(super) credentials: Credentials,
     processes: Vec<Process>,
 }
@@ -29,13 +29,15 @@ pub(super) struct Servers {
 impl Servers {
     /// Starts them and waits until they listen.
     pub(super) fn start(scratch: &Scratch, stop: &Stop) -> Result<Self> {
-        let [stun, alternate, turn, rendezvous, stun_admin, turn_admin] = super::port::free()?;
+        let free = port::try_free;
+        let [stun, alternate, turn] = [free()?, free()?, free()?];
+        let [rendezvous, stun_admin, turn_admin] = [free()?, free()?, free()?];
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let credentials = Credentials::generate(scratch)?;
         let stund = scratch
-            .write("stund.toml", &stund_config(local(stun), alternate, local(stun_admin)))?;
+            .try_write("stund.toml", stund_config(local(stun), alternate, local(stun_admin)))?;
         let turnd = scratch
-            .write("turnd.toml", &turnd_config(local(turn), local(turn_admin), &credentials))?;
+            .try_write("turnd.toml", turnd_config(local(turn), local(turn_admin), &credentials))?;
         let mut servers = Self {
             stun: local(stun),
             turn: local(turn),
@@ -78,8 +80,10 @@ impl Servers {
         scratch: &Scratch,
         stop: &Stop,
     ) -> Result<()> {
-        let mut process = Process::logged(name, built(name).args(arguments), scratch)?;
-        process.wait_until(|| TcpStream::connect(address).is_ok(), START, stop)?;
+        let mut command = built(name);
+        command.args(arguments);
+        let mut process = Process::logged(name, command, scratch)?;
+        process.wait_until("listener", || TcpStream::connect(address).is_ok(), START, stop)?;
         self.processes.push(process);
         Ok(())
     }

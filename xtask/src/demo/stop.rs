@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: noticed at the next wait, so that everything started is ended.
+//! Ctrl-C and SIGTERM: noticed at the next wait, so that every process that was started is ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, ensure};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Whether somebody wants us to stop.
+/// Whether a signal asks the demonstration to stop.
 pub(super) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
@@ -14,15 +14,19 @@ impl Stop {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, Arc::clone(&asked))
-                .context("signals cannot be caught")?;
+                .context("cannot catch signals")?;
         }
         Ok(Self(asked))
     }
 
+    pub(super) fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// # Errors
-    /// Somebody does.
+    /// A signal came.
     pub(super) fn check(&self) -> Result<()> {
-        ensure!(!self.0.load(Ordering::Relaxed), "stopped");
+        ensure!(!self.is_asked(), "stopped");
         Ok(())
     }
 }

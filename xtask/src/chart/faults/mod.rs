@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use planted::FAULTS;
 
-use super::case::{Case, write};
+use super::case::Case;
 use super::changed::changed;
+use super::write;
 use super::{fixtures, output};
 
 struct Fault {
