@@ -1,4 +1,4 @@
-//! Random messages, random bytes, random sequences of requests: what must hold for each of them.
+//! Properties that hold for all messages, bytes and sequences of requests, checked on random ones.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "properties/codec.rs"]
@@ -17,6 +17,8 @@ mod oracle_stun_types;
 mod oracles;
 #[path = "properties/relay.rs"]
 mod relay;
+#[path = "properties/request.rs"]
+mod request;
 #[path = "properties/stream.rs"]
 mod stream;
 #[path = "properties/value.rs"]

@@ -77,7 +77,7 @@ async fn over_tls_and_dtls_the_certificates_are_verified_and_shown() {
         assert_eq!(chain.len(), 2);
         assert!(
             chain[0]["subject"].as_str().unwrap().contains("turn.test")
-                && chain[0]["issuer"].as_str().unwrap().contains("Test Between")
+                && chain[0]["issuer"].as_str().unwrap().contains("Test Intermediate")
         );
         assert_eq!(
             chain[0]["names"],

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::time::Duration;
-
 use causeway_relay::{
     BindFailure, Command, Completion, Discard, EndReason, IcmpNotice, Limits, Transport,
 };
@@ -15,6 +14,7 @@ use causeway_wire::attribute::{
 use causeway_wire::{ChannelRange, Class, Message, MessageWriter, Method};
 
 const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
+
 const EMPTY: Fill<'static> = &|_| Ok(());
 
 #[test]
@@ -367,202 +367,6 @@ fn h35_lifetimes_are_clamped_and_what_has_expired_is_gone() {
     );
     lab.pass_seconds(3600);
     assert!(lab.pool.is_full());
-}
-
-#[test]
-fn h36_a_retransmitted_allocate_gets_the_same_answer() {
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    client.fetch_nonce(&mut lab);
-    let id = client.next_transaction();
-    let request = client.signed(id, Method::ALLOCATE, &|w| {
-        w.put(&RequestedTransport::UDP)?.put(&Lifetime(777)).map(drop)
-    });
-    let first = lab.client_sends(&client.five_tuple, &request).answer();
-    let again = lab.client_sends(&client.five_tuple, &request).answer();
-    assert_eq!((first.error(), &first), (None, &again));
-    lab.pass_seconds(7);
-    let later = lab.client_sends(&client.five_tuple, &request).answer();
-    assert_eq!(
-        (later.relayed(), later.lifetime()),
-        (first.relayed(), Some(770)),
-        "LIFETIME may tell what is left"
-    );
-    assert_eq!((lab.server.gauges().allocations, lab.quota.total()), (1, 1));
-}
-
-#[test]
-fn h36_an_allocate_under_the_id_of_the_one_that_was_challenged_is_another_request() {
-    // As libjuice sends it.
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    let id = client.next_transaction();
-    let fill: Fill<'_> = &|w| w.put(&RequestedTransport::UDP).map(drop);
-    let challenge =
-        lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, fill)).answer();
-    assert_eq!(challenge.error(), Some(401));
-    (client.realm, client.nonce) = (challenge.realm(), challenge.nonce());
-    let request = client.signed(id, Method::ALLOCATE, fill);
-    let first = lab.client_sends(&client.five_tuple, &request).answer();
-    assert_eq!(
-        (first.error(), lab.client_sends(&client.five_tuple, &request).answer()),
-        (None, first.clone())
-    );
-    let again =
-        lab.client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, fill)).answer();
-    assert_eq!(
-        (again.error(), lab.server.gauges().allocations),
-        (Some(401), 1),
-        "a late first one does no harm"
-    );
-}
-
-#[test]
-fn h36_a_retransmission_that_overtakes_the_port_is_answered_once() {
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    client.fetch_nonce(&mut lab);
-    lab.pool.hold = true;
-    let id = client.next_transaction();
-    let request = client.signed(id, Method::ALLOCATE, ALLOCATE);
-    for _ in 0..3 {
-        assert_eq!(lab.client_sends(&client.five_tuple, &request), Reaction::Later);
-    }
-    assert_eq!(lab.complete().len(), 1);
-    assert_eq!((lab.server.gauges().allocations, lab.quota.total()), (1, 1));
-}
-
-#[test]
-fn h36_somebody_elses_transaction_id_is_no_retransmission() {
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    client.fetch_nonce(&mut lab);
-    let id = client.next_transaction();
-    assert_eq!(
-        lab.client_sends(&client.five_tuple, &client.signed(id, Method::ALLOCATE, ALLOCATE))
-            .answer()
-            .error(),
-        None
-    );
-    let bob = client.clone().named("bob", "builder");
-    assert_eq!(
-        lab.client_sends(&client.five_tuple, &bob.signed(id, Method::ALLOCATE, ALLOCATE))
-            .answer()
-            .error(),
-        Some(437)
-    );
-}
-
-#[test]
-fn h38_one_peer_that_cannot_be_reached_harms_no_other() {
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    let relayed = client.allocate(&mut lab);
-    client.permit(&mut lab, &[peer(1, 1), peer(2, 2)]);
-    for _ in 0..100 {
-        // The kernel refuses what is sent to the first: nothing comes back to the core, whose
-        // decisions do not depend on it.
-        assert!(client.send(&mut lab, peer(1, 1), b"lost").to_peer().is_some());
-        assert_eq!(
-            client.send(&mut lab, peer(2, 2), b"ping").to_peer(),
-            Some((relayed, peer(2, 2), &b"ping"[..]))
-        );
-        assert!(lab.peer_sends(peer(2, 2), relayed, b"pong").unwrap().to_client().is_some());
-    }
-    assert_eq!((lab.server.gauges().allocations, lab.ended.len()), (1, 0));
-}
-
-#[test]
-fn h38_icmp_about_one_peer_changes_nothing_for_any() {
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    let relayed = client.allocate(&mut lab);
-    client.bind(&mut lab, 0x4000, peer(1, 1));
-    client.permit(&mut lab, &[peer(2, 2)]);
-    let mut bystander = Client::udp(2);
-    let relayed_bystander = bystander.allocate(&mut lab);
-    bystander.permit(&mut lab, &[peer(1, 1)]);
-    let before = lab.server.gauges();
-    for code in 0..=255 {
-        let notice = IcmpNotice { kind: 3, code, data: u32::MAX };
-        let Reaction::Notice { to, .. } = lab.icmp_arrives(relayed, peer(1, 1), notice) else {
-            panic!("the client is not told")
-        };
-        assert_eq!(to, client.five_tuple, "and nobody else");
-        assert!(
-            lab.icmp_arrives(relayed, peer(3, 3), notice).silence().is_some(),
-            "a peer that it does not know"
-        );
-    }
-    assert_eq!(lab.server.gauges(), before);
-    assert!(
-        client.send_channel(&mut lab, 0x4000, b"x").to_peer().is_some(),
-        "the peer may be back"
-    );
-    assert!(client.send(&mut lab, peer(2, 2), b"x").to_peer().is_some());
-    assert!(lab.peer_sends(peer(1, 1), relayed_bystander, b"x").unwrap().to_client().is_some());
-    let traffic = lab.server.traffic(lab.server.allocation(&client.five_tuple).unwrap()).unwrap();
-    assert_eq!((traffic.packets_to_client, traffic.packets_to_peer), (0, 2), "it is no data");
-}
-
-#[test]
-fn h39_deleting_one_family_ends_its_relaying_at_once() {
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    let (_, ipv6) = client.allocate_both(&mut lab);
-    let relay = lab.pool.relay(ipv6).unwrap();
-    client.bind(&mut lab, 0x4000, peer_v6(1, 1));
-    client.refresh_one(&mut lab, AddressFamily::Ipv6, 0);
-    assert_eq!(lab.pool.free(), 2 * 100 - 1, "the port has been given back");
-    assert_eq!(
-        lab.peer_sends_to(relay, peer_v6(1, 1), b"x"),
-        Reaction::Silence(Discard::NotReady),
-        "what was under way"
-    );
-    assert_eq!(client.send_channel(&mut lab, 0x4000, b"x"), Reaction::Silence(Discard::NoChannel));
-}
-
-#[test]
-fn h38_a_bind_that_fails_late_ends_no_allocation_that_stands() {
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    let relayed = client.allocate(&mut lab);
-    let relay = lab.pool.relay(relayed).unwrap();
-    let mut out = [0; 1500];
-    let failed = Completion::BindFailed { relay, failure: BindFailure::Capacity };
-    assert_eq!(
-        lab.server.handle_completion(lab.now(), failed, &mut out),
-        causeway_relay::Reply::Discard(Discard::NotReady)
-    );
-    lab.time_out();
-    assert_eq!(lab.server.gauges().allocations, 1);
-    assert_eq!(client.permit(&mut lab, &[peer(1, 1)]), None);
-}
-
-#[test]
-fn h39_lifetime_zero_ends_relaying_at_once() {
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1));
-    let relayed = client.allocate(&mut lab);
-    let relay = lab.pool.relay(relayed).unwrap();
-    client.bind(&mut lab, 0x4000, peer(1, 1));
-    client.refresh(&mut lab, 0);
-    assert!(lab.pool.is_full(), "the port has been given back");
-    assert_eq!(
-        lab.peer_sends_to(relay, peer(1, 1), b"x"),
-        Reaction::Silence(Discard::NotReady),
-        "what was under way"
-    );
-    assert_eq!(
-        client.send_channel(&mut lab, 0x4000, b"x"),
-        Reaction::Silence(Discard::NoAllocation)
-    );
-    assert_eq!(client.send(&mut lab, peer(1, 1), b"x"), Reaction::Silence(Discard::NoAllocation));
-}
-
-#[test]
-fn h39_what_arrives_for_an_allocation_before_reaches_no_other_in_its_place() {
-    let (mut lab, mut first, mut second) = (Lab::default(), Client::udp(1), Client::udp(2));
-    let relayed = first.allocate(&mut lab);
-    let stale = lab.pool.relay(relayed).unwrap();
-    first.refresh(&mut lab, 0);
-    second.allocate(&mut lab);
-    second.permit(&mut lab, &[peer(1, 1)]);
-    assert_eq!(
-        lab.peer_sends_to(stale, peer(1, 1), b"for the first"),
-        Reaction::Silence(Discard::NotReady)
-    );
 }
 
 #[test]

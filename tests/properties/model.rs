@@ -1,8 +1,10 @@
-//! A TURN server as RFC 8656 reads to somebody in no hurry: plain lists, linear scans, whole
-//! seconds. Written without a look at `relay`.
+//! A TURN server written from RFC 8656 alone, without a look at `relay`, and without haste: plain
+//! lists, linear scans, whole seconds.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+
+use crate::request::{Ask, Success, Token, Told, What, Who};
 
 pub(crate) const DEFAULT_LIFETIME: u64 = 600;
 pub(crate) const MAX_LIFETIME: u64 = 1200;
@@ -13,69 +15,6 @@ pub(crate) const PER_PREFIX: usize = 3;
 pub(crate) const ALLOCATIONS: usize = 4;
 pub(crate) const PORTS: usize = 3;
 const FIRST_PORT: u16 = 49_152;
-
-/// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Who {
-    /// Which 5-tuple.
-    pub(crate) five_tuple: usize,
-    /// The source prefix.
-    pub(crate) prefix: usize,
-    /// Which user.
-    pub(crate) user: usize,
-}
-
-/// A request.
-#[derive(Clone, Debug)]
-pub(crate) enum Ask {
-    Allocate {
-        what: What,
-        lifetime: Option<u32>,
-    },
-    /// `ipv6` names one family of two.
-    Refresh {
-        ipv6: Option<bool>,
-        lifetime: Option<u32>,
-    },
-    Permit {
-        peers: Vec<SocketAddr>,
-    },
-    Bind {
-        number: u16,
-        peer: SocketAddr,
-    },
-}
-
-/// What an Allocate asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    /// One address.
-    One { ipv6: bool },
-    /// One at an even port.
-    Even { ipv6: bool },
-    /// One at an even port, with the next one reserved.
-    Pair { ipv6: bool },
-    /// The address that a token stands for.
-    Reserved(Token),
-    /// One of each family.
-    Both,
-}
-
-pub(crate) type Token = [u8; 8];
-
-/// A success.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Success {
-    /// Its LIFETIME, if it has one.
-    pub(crate) lifetime: Option<u32>,
-    /// The family of ADDRESS-ERROR-CODE, whose code is 508.
-    pub(crate) refused_ipv6: Option<bool>,
-    /// Whether there is a token.
-    pub(crate) has_token: bool,
-}
-
-/// What is answered.
-pub(crate) type Told = Result<Success, u16>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Allocation {
@@ -89,7 +28,7 @@ pub(crate) struct Allocation {
     pub(crate) relays: Vec<Relay>,
     permissions: Vec<(IpAddr, u64)>,
     channels: Vec<(u16, SocketAddr, u64)>,
-    /// Those to denied peers, where they are ignored.
+    /// Channels to denied peers, where those are ignored.
     ignored: Vec<(u16, SocketAddr, u64)>,
 }
 
@@ -102,7 +41,7 @@ pub(crate) struct Relay {
     pub(crate) address: Option<SocketAddr>,
 }
 
-/// A port that is held for somebody.
+/// A port that is reserved for a user.
 #[derive(Clone, Debug)]
 struct Reservation {
     token: Token,
@@ -494,7 +433,7 @@ fn granted(asked: Option<u32>) -> u64 {
     }
 }
 
-/// The operator's list, and what is denied by default as far as the peers of the test go.
+/// Whether the operator's list or the default denies the peer, for the peers of the test.
 fn is_denied(denied: &[IpAddr], peer: &SocketAddr) -> bool {
     let by_default = match peer.ip() {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback(),

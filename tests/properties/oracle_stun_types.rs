@@ -1,5 +1,7 @@
 //! stun-types 2.0 with turn-types 0.7 for TURN's attributes.
 
+use std::net::SocketAddr;
+
 use causeway_wire::Class;
 use causeway_wire::attribute::{AddressFamily as Family, AttributeType as Kind};
 use stun_types::AddressFamily;
@@ -18,7 +20,7 @@ use crate::message::{Message, PASSWORD};
 use crate::oracles::Reading;
 use crate::value::Value;
 
-/// Types that it does not know, or whose value it does not show.
+/// Types that the crate does not know, or whose value it does not show.
 pub(crate) const KNOWS_NOT: &[Kind] = &[
     Kind::RESPONSE_ORIGIN,
     Kind::OTHER_ADDRESS,
@@ -63,11 +65,6 @@ pub(crate) fn read(like: &Message, bytes: &[u8]) -> Reading {
 
 fn value(raw: &RawAttribute<'_>, id: TransactionId) -> Value {
     let kind = Kind(raw.get_type().value());
-    let family = |family: AddressFamily| {
-        if family == AddressFamily::IPV4 { Family::Ipv4 } else { Family::Ipv6 }
-    };
-    let algorithm =
-        |value: &PasswordAlgorithmValue| if *value == PasswordAlgorithmValue::MD5 { 1 } else { 2 };
     match kind {
         Kind::MAPPED_ADDRESS => {
             Value::Address(kind, MappedSocketAddr::from_raw(raw).unwrap().addr())
@@ -83,25 +80,9 @@ fn value(raw: &RawAttribute<'_>, id: TransactionId) -> Value {
         Kind::NONCE => Value::Text(kind, of::<Nonce>(raw).nonce().into()),
         Kind::SOFTWARE => Value::Text(kind, of::<Software>(raw).software().into()),
         Kind::ALTERNATE_DOMAIN => Value::Text(kind, of::<AlternateDomain>(raw).domain().into()),
-        Kind::LIFETIME => Value::Number(kind, of::<turn::Lifetime>(raw).seconds()),
-        Kind::DONT_FRAGMENT => (Value::Flag(kind), of::<turn::DontFragment>(raw)).0,
-        Kind::REQUESTED_ADDRESS_FAMILY => {
-            Value::Family(kind, family(of::<turn::RequestedAddressFamily>(raw).family()))
-        }
-        Kind::ADDITIONAL_ADDRESS_FAMILY => {
-            Value::Family(kind, family(of::<turn::AdditionalAddressFamily>(raw).family()))
-        }
         Kind::ERROR_CODE => {
             let error = of::<ErrorCode>(raw);
             Value::Error(error.code(), error.reason().into())
-        }
-        Kind::ADDRESS_ERROR_CODE => {
-            let error = of::<turn::AddressErrorCode>(raw);
-            Value::AddressError(
-                family(error.family()),
-                error.error().code(),
-                error.error().reason().into(),
-            )
         }
         Kind::UNKNOWN_ATTRIBUTES => {
             let unknown = of::<UnknownAttributes>(raw);
@@ -118,6 +99,37 @@ fn value(raw: &RawAttribute<'_>, id: TransactionId) -> Value {
             assert!(list == [2, 1] || list == [1]);
             Value::Algorithms(list == [2, 1])
         }
+        Kind::USERHASH => Value::Userhash(*of::<Userhash>(raw).hash()),
+        kind => turn_value(raw, kind),
+    }
+}
+
+fn algorithm(value: &PasswordAlgorithmValue) -> u16 {
+    if *value == PasswordAlgorithmValue::MD5 { 1 } else { 2 }
+}
+
+/// The value of an attribute of TURN, or of one that the crate does not know.
+fn turn_value(raw: &RawAttribute<'_>, kind: Kind) -> Value {
+    let family = |family: AddressFamily| {
+        if family == AddressFamily::IPV4 { Family::Ipv4 } else { Family::Ipv6 }
+    };
+    match kind {
+        Kind::LIFETIME => Value::Number(kind, of::<turn::Lifetime>(raw).seconds()),
+        Kind::DONT_FRAGMENT => (Value::Flag(kind), of::<turn::DontFragment>(raw)).0,
+        Kind::REQUESTED_ADDRESS_FAMILY => {
+            Value::Family(kind, family(of::<turn::RequestedAddressFamily>(raw).family()))
+        }
+        Kind::ADDITIONAL_ADDRESS_FAMILY => {
+            Value::Family(kind, family(of::<turn::AdditionalAddressFamily>(raw).family()))
+        }
+        Kind::ADDRESS_ERROR_CODE => {
+            let error = of::<turn::AddressErrorCode>(raw);
+            Value::AddressError(
+                family(error.family()),
+                error.error().code(),
+                error.error().reason().into(),
+            )
+        }
         Kind::CHANNEL_NUMBER => Value::Channel(of::<turn::ChannelNumber>(raw).channel()),
         Kind::DATA => Value::Data(turn::Data::from_raw_ref(raw).unwrap().data().into()),
         Kind::EVEN_PORT => Value::EvenPort(of::<turn::EvenPort>(raw).requested()),
@@ -131,7 +143,6 @@ fn value(raw: &RawAttribute<'_>, id: TransactionId) -> Value {
             let icmp = of::<turn::Icmp>(raw);
             Value::Icmp(icmp.icmp_type(), icmp.code(), icmp.data().to_be_bytes())
         }
-        Kind::USERHASH => Value::Userhash(*of::<Userhash>(raw).hash()),
         kind => Value::Raw(kind, raw.value.to_vec()),
     }
 }
@@ -177,50 +188,21 @@ pub(crate) fn write(message: &Message) -> Vec<u8> {
 }
 
 fn put(value: &Value, id: TransactionId, add: &mut dyn FnMut(&dyn AttributeWrite)) {
-    let family = |family: &Family| {
-        if *family == Family::Ipv4 { AddressFamily::IPV4 } else { AddressFamily::IPV6 }
-    };
-    let error = |code: u16, reason: &str| ErrorCode::new(code, reason).unwrap();
     match value {
-        Value::Address(Kind::MAPPED_ADDRESS, address) => {
-            add(&MappedSocketAddr::new(*address).to_raw(Kind::MAPPED_ADDRESS.0.into()));
-        }
-        Value::Address(Kind::XOR_MAPPED_ADDRESS, address) => {
-            add(&XorMappedAddress::new(*address, id));
-        }
-        Value::Address(Kind::XOR_PEER_ADDRESS, address) => {
-            add(&turn::XorPeerAddress::new(*address, id));
-        }
-        Value::Address(Kind::XOR_RELAYED_ADDRESS, address) => {
-            add(&turn::XorRelayedAddress::new(*address, id));
-        }
-        Value::Address(Kind::ALTERNATE_SERVER, address) => add(&AlternateServer::new(*address)),
-        // It has no name for these, but the form.
-        Value::Address(kind, address) => {
-            add(&MappedSocketAddr::new(*address).to_raw(kind.0.into()));
-        }
+        Value::Address(kind, address) => put_address(*kind, *address, id, add),
         Value::Text(Kind::USERNAME, text) => add(&Username::new(text).unwrap()),
         Value::Text(Kind::REALM, text) => add(&Realm::new(text).unwrap()),
         Value::Text(Kind::NONCE, text) => add(&Nonce::new(text).unwrap()),
         Value::Text(Kind::SOFTWARE, text) => add(&Software::new(text).unwrap()),
         Value::Text(_, text) => add(&AlternateDomain::new(text)),
-        Value::Number(Kind::LIFETIME, seconds) => add(&turn::Lifetime::new(*seconds)),
-        Value::Number(kind, number) => {
+        Value::Number(kind, number) if *kind != Kind::LIFETIME => {
             add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes()));
         }
         Value::TieBreaker(kind, number) => {
             add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes()));
         }
-        Value::Flag(Kind::DONT_FRAGMENT) => add(&turn::DontFragment::new()),
-        Value::Flag(kind) => add(&RawAttribute::new(kind.0.into(), &[])),
-        Value::Family(Kind::REQUESTED_ADDRESS_FAMILY, of) => {
-            add(&turn::RequestedAddressFamily::new(family(of)));
-        }
-        Value::Family(_, of) => add(&turn::AdditionalAddressFamily::new(family(of))),
-        Value::Error(code, reason) => add(&error(*code, reason)),
-        Value::AddressError(of, code, reason) => {
-            add(&turn::AddressErrorCode::new(family(of), error(*code, reason)));
-        }
+        Value::Flag(kind) if *kind != Kind::DONT_FRAGMENT => add(&RawAttribute::new(kind.0.into(), &[])),
+        Value::Error(code, reason) => add(&ErrorCode::new(*code, reason).unwrap()),
         Value::Unknown(kinds) => {
             add(&UnknownAttributes::new(
                 &kinds.iter().map(|&kind| kind.into()).collect::<Vec<_>>(),
@@ -233,14 +215,6 @@ fn put(value: &Value, id: TransactionId, add: &mut dyn FnMut(&dyn AttributeWrite
             PasswordAlgorithmValue::MD5,
         ])),
         Value::Algorithms(false) => add(&PasswordAlgorithms::new(&[PasswordAlgorithmValue::MD5])),
-        Value::Channel(number) => add(&turn::ChannelNumber::new(*number)),
-        Value::Data(bytes) => add(&turn::Data::new(bytes)),
-        Value::EvenPort(reserve) => add(&turn::EvenPort::new(*reserve)),
-        Value::Transport(protocol) => add(&turn::RequestedTransport::new(*protocol)),
-        Value::Token(token) => add(&turn::ReservationToken::new(u64::from_be_bytes(*token))),
-        Value::Icmp(icmp_type, code, data) => {
-            add(&turn::Icmp::new(*icmp_type, *code, u32::from_be_bytes(*data)));
-        }
         Value::Change(ip, port) => {
             add(&RawAttribute::new(
                 3.into(),
@@ -251,5 +225,50 @@ fn put(value: &Value, id: TransactionId, add: &mut dyn FnMut(&dyn AttributeWrite
         Value::Padding(len) => add(&RawAttribute::new(0x0026.into(), &vec![0xFF; *len])),
         Value::Userhash(hash) => add(&Userhash::new(*hash)),
         Value::Raw(kind, value) => add(&RawAttribute::new(kind.0.into(), value)),
+        value => put_turn(value, add),
+    }
+}
+
+fn put_address(
+    kind: Kind,
+    address: SocketAddr,
+    id: TransactionId,
+    add: &mut dyn FnMut(&dyn AttributeWrite),
+) {
+    match kind {
+        Kind::XOR_MAPPED_ADDRESS => add(&XorMappedAddress::new(address, id)),
+        Kind::XOR_PEER_ADDRESS => add(&turn::XorPeerAddress::new(address, id)),
+        Kind::XOR_RELAYED_ADDRESS => add(&turn::XorRelayedAddress::new(address, id)),
+        Kind::ALTERNATE_SERVER => add(&AlternateServer::new(address)),
+        // The others have the form of MAPPED-ADDRESS, and no type of their own.
+        kind => add(&MappedSocketAddr::new(address).to_raw(kind.0.into())),
+    }
+}
+
+/// Writes an attribute of TURN.
+fn put_turn(value: &Value, add: &mut dyn FnMut(&dyn AttributeWrite)) {
+    let family = |family: &Family| {
+        if *family == Family::Ipv4 { AddressFamily::IPV4 } else { AddressFamily::IPV6 }
+    };
+    match value {
+        Value::Number(_, seconds) => add(&turn::Lifetime::new(*seconds)),
+        Value::Flag(_) => add(&turn::DontFragment::new()),
+        Value::Family(Kind::REQUESTED_ADDRESS_FAMILY, of) => {
+            add(&turn::RequestedAddressFamily::new(family(of)));
+        }
+        Value::Family(_, of) => add(&turn::AdditionalAddressFamily::new(family(of))),
+        Value::AddressError(of, code, reason) => {
+            let error = ErrorCode::new(*code, reason).unwrap();
+            add(&turn::AddressErrorCode::new(family(of), error));
+        }
+        Value::Channel(number) => add(&turn::ChannelNumber::new(*number)),
+        Value::Data(bytes) => add(&turn::Data::new(bytes)),
+        Value::EvenPort(reserve) => add(&turn::EvenPort::new(*reserve)),
+        Value::Transport(protocol) => add(&turn::RequestedTransport::new(*protocol)),
+        Value::Token(token) => add(&turn::ReservationToken::new(u64::from_be_bytes(*token))),
+        Value::Icmp(icmp_type, code, data) => {
+            add(&turn::Icmp::new(*icmp_type, *code, u32::from_be_bytes(*data)));
+        }
+        value => unreachable!("{value:?} is not of TURN"),
     }
 }

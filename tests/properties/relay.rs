@@ -15,7 +15,8 @@ use causeway_wire::{EncodeError, Message, MessageWriter, Method};
 use proptest::prelude::*;
 
 use crate::directory::Directory;
-use crate::model::{self, Ask, Model, What, Who};
+use crate::model::{self, Model};
+use crate::request::{self, Ask, What, Who};
 
 const CLIENTS: usize = 6;
 
@@ -75,7 +76,7 @@ struct Both {
     last: Vec<Option<(Vec<u8>, Ask, u64)>>,
     requests: u64,
     /// The token that was told last.
-    token: model::Token,
+    token: request::Token,
     /// What a directory that outlives the process would hold by now.
     directory: Directory,
 }
@@ -305,7 +306,7 @@ fn both_views(index: usize, lab: &mut Lab) -> (Client, Who) {
     (client, Who { five_tuple: place, prefix: place / 2, user })
 }
 
-fn told(answer: &Answer) -> model::Told {
+fn told(answer: &Answer) -> request::Told {
     if let Some(code) = answer.error() {
         return Err(code);
     }
@@ -313,7 +314,7 @@ fn told(answer: &Answer) -> model::Told {
         assert_eq!(code, 508);
         family == AddressFamily::Ipv6
     });
-    Ok(model::Success {
+    Ok(request::Success {
         lifetime: answer.lifetime(),
         refused_ipv6,
         has_token: answer.token().is_some(),

@@ -1,11 +1,12 @@
-//! `cargo xtask bench`: the relay beside others, and criterion's figures of the wire format.
+//! `cargo xtask bench`: measures the relay beside other servers, and the wire format with
+//! criterion.
 
 use anyhow::Result;
 
 use crate::command::{cargo, command, run};
 use crate::workspace;
 
-/// What to measure.
+/// The measurement to run.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -14,21 +15,21 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// turnd beside another relay, in one run: `cargo xtask bench relay --against coturn`; `--
-    /// --help` says what else
+    /// Measure turnd and another relay in one run: `cargo xtask bench relay --against coturn`; `--
+    /// --help` lists all options
     Relay {
-        /// What `turnload compare` takes
+        /// Arguments for `turnload compare`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// The wire format, beside stun-types
+    /// Measure the wire format beside stun-types
     Wire {
-        /// Only the figures whose name contains this
+        /// Run only the measurements whose name contains this text
         filter: Option<String>,
     },
 }
 
-/// Measures.
+/// Runs the measurement, in a release build.
 pub(crate) fn run_bench(arguments: &Arguments) -> Result<()> {
     match &arguments.what {
         What::Relay { arguments } => relay(arguments),
@@ -36,7 +37,7 @@ pub(crate) fn run_bench(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Builds what is measured as it is shipped, and the floors.
+/// Builds the servers as they are shipped, and the floors, and compares them.
 fn relay(arguments: &[String]) -> Result<()> {
     run(&mut cargo(&[
         "build",

@@ -10,14 +10,14 @@ use anyhow::{Context, Result};
 use crate::command::{command, go, run_until};
 use crate::{python, workspace};
 
-/// All of them.
+/// Installs all of these clients, unless they are there.
 pub(crate) fn provide(deadline: Instant) -> Result<()> {
     python::provide_interop(deadline)?;
     provide_node(deadline)?;
     provide_pion(deadline)
 }
 
-/// The packages of Node.js: no script of theirs is run.
+/// The packages of Node.js, without running any script of theirs.
 fn provide_node(deadline: Instant) -> Result<()> {
     let source = workspace::root().join("tests/interop/node");
     let folder = workspace::target().join("interop-node");
@@ -37,13 +37,13 @@ fn provide_node(deadline: Instant) -> Result<()> {
         deadline,
     );
     if installed.is_err() {
-        // Half of it must not pass for the whole.
+        // An incomplete installation must not be taken for a complete one.
         std::fs::remove_file(folder.join(lock)).with_context(|| folder.display().to_string())?;
     }
     installed
 }
 
-/// The program that speaks through pion; go builds only what has changed.
+/// The program that uses pion. Go rebuilds only changed files.
 fn provide_pion(deadline: Instant) -> Result<()> {
     let program = workspace::target().join("interop-pion").display().to_string();
     let mut build = go(&["build", "-trimpath", "-o", &program, "."]);

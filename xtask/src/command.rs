@@ -1,5 +1,5 @@
-//! Running a program: said on the terminal, its output shown as it comes, its failure named, its
-//! time bounded.
+//! Running a program: its command line and output are shown, its failure is named, its time is
+//! bounded.
 
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -47,19 +47,19 @@ pub(crate) fn go(arguments: &[&str]) -> Command {
 /// Runs the command to its end, with its output shown.
 ///
 /// # Errors
-/// It does not start, ends with another status than 0, or is not done by the deadline: then it is
-/// ended, with all the processes that it has started.
+/// It cannot be started, ends with another status than 0, or still runs at the deadline: then it is
+/// ended, with all processes that it started.
 pub(crate) fn run_until(command: &mut Command, deadline: Instant) -> Result<()> {
     let line = shown(command);
     causeway_cli::complain(format_args!("\n$ {line}"));
-    let mut child = command.spawn().with_context(|| format!("{line}: did not start"))?;
+    let mut child = command.spawn().with_context(|| format!("{line}: cannot be started"))?;
     match wait_until(&mut child, deadline)? {
         Some(status) if status.success() => Ok(()),
         Some(status) => bail!("{line}: {status}"),
         None => {
             end_tree(child.id());
             child.wait()?;
-            bail!("{line}: was not done in time, and was ended");
+            bail!("{line}: took too long and was ended");
         }
     }
 }
@@ -93,7 +93,7 @@ pub(crate) fn wait_until(child: &mut Child, deadline: Instant) -> Result<Option<
     }
 }
 
-/// The command as one would type it.
+/// The command as a shell would take it.
 fn shown(command: &Command) -> String {
     let mut line = String::new();
     for (name, value) in command.get_envs() {
@@ -110,7 +110,8 @@ fn shown(command: &Command) -> String {
     line
 }
 
-/// Ends a process and all that it started: cargo alone would leave the test program behind.
+/// Ends a process and all processes that it started. Ending cargo alone would leave the test
+/// program running.
 fn end_tree(pid: u32) {
     for child in children_of(pid) {
         end_tree(child);
@@ -118,7 +119,7 @@ fn end_tree(pid: u32) {
     let ended = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
     if ended.is_err() {
         causeway_cli::complain(format_args!(
-            "process {pid} could not be ended: there is no `kill` here"
+            "cannot end process {pid}: the program `kill` is missing"
         ));
     }
 }
@@ -178,7 +179,7 @@ mod tests {
         let error = run(&mut command("false", &[])).expect_err("`false` fails");
         assert!(error.to_string().starts_with("false: exit status"), "{error}");
         let error = run(&mut command("no-such-program", &["x"])).expect_err("it is not there");
-        assert!(error.to_string().contains("no-such-program x: did not start"));
+        assert!(error.to_string().contains("no-such-program x: cannot be started"));
     }
 
     #[test]
@@ -186,7 +187,7 @@ mod tests {
         let mut hangs = command("sh", &["-c", "sleep 61.625 & sleep 62.625; true"]);
         let error = run_until(&mut hangs, Instant::now() + Duration::from_millis(200))
             .expect_err("it sleeps for longer");
-        assert!(error.to_string().ends_with("was not done in time, and was ended"));
+        assert!(error.to_string().ends_with("took too long and was ended"));
         let running = output_of(&mut command("ps", &["-eo", "args"])).expect("ps is there");
         assert!(!running.contains("61.625") && !running.contains("62.625"), "{running}");
     }

@@ -9,23 +9,24 @@ use anyhow::{Context, Result, ensure};
 use crate::command::{cargo, run, run_until};
 use crate::{toolchain, workspace};
 
-/// SanitizerCoverage without a sanitizer: what stable offers, and all that libFuzzer needs to find
-/// its way.
+/// SanitizerCoverage without a sanitizer. Stable Rust offers that, and libFuzzer needs no more.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks";
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions \
+    -Coverflow-checks";
 
-/// How long, and what.
+/// The targets, and the time for each.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Seconds for each target
+    /// Number of seconds for each target
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// These targets only
+    /// Fuzz only these targets
     targets: Vec<String>,
 }
 
-/// Builds the targets and runs each for its time. What is found lies in `target-fuzz/<target>/`.
+/// Builds the targets and runs each for its time. New inputs go to `target-fuzz/<target>/`.
 pub(crate) fn run_targets(arguments: &Arguments) -> Result<()> {
     let names = names(&arguments.targets)?;
     let target = workspace::root().join("target-fuzz");
@@ -52,7 +53,7 @@ fn fuzz(name: &str, target: &std::path::Path, host: &str, seconds: u64) -> Resul
         .args([&found, &corpus(name)]);
     let spare = Duration::from_secs(60);
     run_until(&mut fuzz, Instant::now() + Duration::from_secs(seconds) + spare)
-        .with_context(|| format!("{name}: the input is in {}", found.display()))
+        .with_context(|| format!("{name} failed: the input is in {}", found.display()))
 }
 
 /// The names of the targets: the folders of the committed corpus.
@@ -64,12 +65,16 @@ fn names(wanted: &[String]) -> Result<Vec<String>> {
     }
     names.sort();
     for name in wanted {
-        ensure!(names.contains(name), "no target {name}; there are: {}", names.join(", "));
+        ensure!(
+            names.contains(name),
+            "there is no fuzz target {name}; choose from: {}",
+            names.join(", ")
+        );
     }
     if !wanted.is_empty() {
         names.retain(|name| wanted.contains(name));
     }
-    ensure!(!names.is_empty(), "{} holds no corpus", corpora.display());
+    ensure!(!names.is_empty(), "{} contains no corpus", corpora.display());
     Ok(names)
 }
 

@@ -1,4 +1,4 @@
-//! The one entry point for people and CI: `cargo xtask --help`.
+//! The one entry point for contributors and CI: `cargo xtask --help`.
 
 mod bench;
 mod chart;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Everything that one does with this repository.
+/// Tests, demonstrates, measures and documents this repository
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -31,19 +31,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// All tests, in the order CI runs them; ends with a table of suites and times
+    /// Run all tests, in the order in which CI runs them; prints a table of results at the end
     Test(suites::Selection),
-    /// The suite at work on loopback: NAT report, server check, and a call through the relay
+    /// Show the programs at work on loopback: NAT report, server check, a call through the relay
     Demo(demo::Arguments),
-    /// Fuzz each target for a while with libFuzzer, on stable
+    /// Fuzz each target for a limited time with libFuzzer, on stable Rust
     Fuzz(fuzz::Arguments),
-    /// What relaying costs, beside other servers (`bench relay`); what the wire format costs
-    /// (`bench wire`)
+    /// Measure the relay beside other servers (`bench relay`), or the wire format (`bench wire`)
     Bench(bench::Arguments),
-    /// The Helm chart against real Helm, the schemas of several Kubernetes versions and the real
-    /// binaries; planted faults
+    /// Check the Helm chart with Helm, the schemas of several Kubernetes versions and the real
+    /// binaries; check that planted faults are refused
     Chart,
-    /// The programs as static executables, linked to musl, which need no other file
+    /// Build the programs as static executables, linked to musl, that need no other file
     Static,
     /// Write docs/deviations.md from the `// Deviation:` lines of the code
     Deviations,

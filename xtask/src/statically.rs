@@ -1,5 +1,5 @@
-//! `cargo xtask static`: the programs with nothing beside them, linked to musl, for images and for
-//! hosts with an old C library.
+//! `cargo xtask static`: builds programs that need no other file, linked to musl, for images and
+//! for hosts with an old C library.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,10 +13,10 @@ use crate::{toolchain, tools, workspace};
 
 const PROGRAMS: [&str; 3] = ["stund", "turnd", "ice-agent"];
 
-/// Builds the programs as they are shipped, and says where they are.
+/// Builds the programs as they are shipped, and prints their paths.
 ///
 /// # Errors
-/// The build fails, or one of them would need a file beside itself.
+/// The build fails, or a program needs another file.
 pub(crate) fn run_static() -> Result<()> {
     let folder = build(Instant::now() + Duration::from_secs(3600))?;
     print_line(format_args!("{}: {}", folder.display(), PROGRAMS.join(", ")))?;
@@ -51,22 +51,22 @@ fn build(by: Instant) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// That the program needs no loader and no library; and, where we may change the root, that it runs
-/// with no other file at all.
+/// Checks that the program needs no loader and no library and, where we may change the root, that
+/// it runs in an otherwise empty root folder.
 fn stands_alone(program: &Path) -> Result<()> {
     let mut reads = command("readelf", &["--wide", "--program-headers", "--dynamic"]);
     let said = said_by(reads.arg(program))?;
     for needs in ["INTERP", "(NEEDED)"] {
         ensure!(
             !said.contains(needs),
-            "it is not static: {}",
+            "the program is not static: {}",
             said.lines().find(|line| line.contains(needs)).unwrap_or_default().trim()
         );
     }
     if !tools::is_root() {
         return Ok(());
     }
-    let name = program.file_name().context("it has a name")?;
+    let name = program.file_name().context("the program has no name")?;
     let root = workspace::target().join("static-root");
     if root.exists() {
         std::fs::remove_dir_all(&root).with_context(|| root.display().to_string())?;
@@ -75,7 +75,7 @@ fn stands_alone(program: &Path) -> Result<()> {
     std::fs::copy(program, root.join(name)).with_context(|| root.display().to_string())?;
     let mut alone = command("chroot", &["--userspec=65532:65532"]);
     alone.arg(&root).arg(Path::new("/").join(name)).arg("--version");
-    said_by(&mut alone).context("it does not run with no other file beside it").map(drop)
+    said_by(&mut alone).context("the program does not run in an empty root folder").map(drop)
 }
 
 fn said_by(command: &mut Command) -> Result<String> {
@@ -97,6 +97,6 @@ mod tests {
     fn a_program_that_needs_a_loader_is_refused() {
         let this = std::env::current_exe().expect("it runs");
         let refused = format!("{:#}", stands_alone(&this).expect_err("it is linked to glibc"));
-        assert!(refused.starts_with("it is not static: INTERP"), "{refused}");
+        assert!(refused.starts_with("the program is not static: INTERP"), "{refused}");
     }
 }

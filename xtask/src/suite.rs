@@ -1,4 +1,4 @@
-//! One suite of the tests, and the table of what came of them.
+//! One suite of the tests, and the table of their results.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use comfy_table::{CellAlignment, Table, presets};
 pub(crate) struct Suite {
     /// Its name on the command line and in the table.
     pub(crate) name: &'static str,
-    /// What it shows when it passes.
+    /// The claim that it proves when it passes.
     pub(crate) shows: &'static str,
-    /// It is ended when it takes longer than this.
+    /// How long it may take; it is ended after that.
     pub(crate) limit: Duration,
-    /// Its work, which must be done by the given time.
+    /// Its work, with its deadline.
     pub(crate) run: fn(Instant) -> Result<()>,
 }
 
@@ -23,7 +23,7 @@ struct Outcome {
     took: Duration,
 }
 
-/// Runs all the suites, whatever becomes of each, and prints the table.
+/// Runs all the suites, also after a failure, and prints the table.
 ///
 /// # Errors
 /// One of them failed.

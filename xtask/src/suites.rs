@@ -1,4 +1,4 @@
-//! `cargo xtask test`: what CI runs, in its order.
+//! `cargo xtask test`: the suites of tests, in the order in which CI runs them.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use crate::suite::{Suite, run_all};
 use crate::test_targets::{self, TestTarget};
 use crate::{chart, clients, python, redis, statically, toolchain, tools, workspace};
 
-/// Which suites to run.
+/// The suites to run.
 #[derive(clap::Args)]
 pub(crate) struct Selection {
-    /// Only what needs no root, no tool and little time
+    /// Run only the suites that need no root, no tools and little time
     #[arg(long, conflicts_with = "long")]
     fast: bool,
-    /// All, and what takes too long for every day: calls of six minutes, each fuzz target for five
-    /// minutes
+    /// Also run the suites that take too long for every day: calls of six minutes, five minutes of
+    /// fuzzing for each target
     #[arg(long)]
     long: bool,
-    /// Only these suites, by the names in the table
+    /// Run only these suites, by their names in the table
     suites: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ const fn minutes(minutes: u64) -> Duration {
 static SUITES: &[Suite] = &[
     Suite {
         name: "tools",
-        shows: "the programs that the tests use are there",
+        shows: "the programs that the tests use are installed",
         limit: minutes(10),
         run: tools::provide,
     },
@@ -119,7 +119,7 @@ static SUITES: &[Suite] = &[
     },
 ];
 
-/// The suites that only `--long` runs, or their names.
+/// The suites that run only with `--long`, or by name.
 static LONG: &[Suite] = &[
     Suite {
         name: "calls",
@@ -138,13 +138,13 @@ static LONG: &[Suite] = &[
 /// The suites that `--fast` leaves out.
 const SLOW: &[&str] = &["tools", "windows", "static", "chart", "store", "interop", "natlab"];
 
-/// Runs the suites chosen.
+/// Runs the selected suites.
 pub(crate) fn run_selection(selection: &Selection) -> Result<()> {
     run_all(&chosen(selection)?)
 }
 
-/// Writes docs/deviations.md or docs/conformance.md: by the test that compares it with what it is
-/// made of.
+/// Writes docs/deviations.md or docs/conformance.md. The test that compares the page with its
+/// sources does it.
 pub(crate) fn write_document(name: &str) -> Result<()> {
     let mut writes = cargo(&["test", "--workspace", "--test", "architecture", name]);
     run(writes.env(format!("CAUSEWAY_WRITE_{}", name.to_uppercase()), "1"))
@@ -154,7 +154,11 @@ fn chosen(selection: &Selection) -> Result<Vec<&'static Suite>> {
     let all = || SUITES.iter().chain(LONG);
     for name in &selection.suites {
         let known: Vec<&str> = all().map(|suite| suite.name).collect();
-        ensure!(known.contains(&name.as_str()), "no suite {name}; there are: {}", known.join(", "));
+        ensure!(
+            known.contains(&name.as_str()),
+            "there is no suite {name}; choose from: {}",
+            known.join(", ")
+        );
     }
     let chosen: Vec<_> = all()
         .filter(|suite| match &*selection.suites {
@@ -188,12 +192,13 @@ fn unit(by: Instant) -> Result<()> {
     run_until(&mut cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]), by)
 }
 
-/// Every test target that no other suite runs: a new file of tests is run without being named here.
+/// Runs every test target that no other suite runs, so that a new file of tests need not be named
+/// here.
 fn conformance(by: Instant) -> Result<()> {
     run_targets(|target| target.package != NATLAB && !NAMED.contains(&&*target.name), &[], by)
 }
 
-/// The running servers once more over each backend by name, whichever of them this machine would
+/// Runs the tests of the running servers over each backend, whichever of them this machine would
 /// choose.
 fn backends(by: Instant) -> Result<()> {
     for backend in ["epoll", "io_uring"] {
@@ -202,13 +207,13 @@ fn backends(by: Instant) -> Result<()> {
     Ok(())
 }
 
-/// Runs the test targets that are wanted, all of them, whatever becomes of the first.
+/// Runs all of the wanted test targets, also after a failure.
 fn run_targets(wanted: impl Fn(&TestTarget) -> bool, flags: &[&str], by: Instant) -> Result<()> {
     let targets = test_targets::all()?.into_iter().filter(wanted);
     let mut names: Vec<String> = targets.map(|target| target.name).collect();
     names.sort();
     names.dedup();
-    ensure!(!names.is_empty(), "there is no such test target");
+    ensure!(!names.is_empty(), "no test target matches");
     let mut test = cargo(&["test", "--workspace", "--no-fail-fast"]);
     for name in &names {
         test.args(["--test", name]);
@@ -224,7 +229,7 @@ const NATLAB: &str = "causeway-natlab";
 const NAMESPACES: &str = "namespaces";
 /// The crate's own tests against Redis, and those of the services with it.
 const STORE: &[&str] = &["redis", "store"];
-/// What of the services' tests is run over each version: what goes through scripts, users, the
+/// The tests of the services that run over each version of Redis: those of scripts, users, the
 /// stream and a crash.
 const OVER_EACH_REDIS: &[&str] =
     &["crash::calls", "damage::h47", "eviction", "accounts::h50_a_stop", "users::a_"];
@@ -236,7 +241,7 @@ fn store(by: Instant) -> Result<()> {
     let servers = redis::provide(by)?;
     let flags = ["--nocapture", "--test-threads=1"];
     run_targets(|target| STORE.contains(&&*target.name), &flags, by)?;
-    // The other versions' turn: the language of the store, and one call that outlives a crash.
+    // Over the other versions: the commands of the store, and one call that survives a crash.
     for (server, program) in &servers {
         causeway_cli::print_line(format_args!("\n{}", server.says))?;
         let over = |test: &mut Command| {
@@ -253,8 +258,8 @@ fn architecture(by: Instant) -> Result<()> {
 }
 
 fn demo(by: Instant) -> Result<()> {
-    // A process of its own: it catches Ctrl-C for itself. By its path, not as the running program:
-    // an earlier suite may have built it anew.
+    // A process of its own, because it catches Ctrl-C. By its path and not as the running program,
+    // because an earlier suite may have rebuilt it.
     let this = workspace::target().join("debug/xtask");
     run_until(&mut command(&this.display().to_string(), &["demo", "--built"]), by)
 }
@@ -269,7 +274,7 @@ fn interop(by: Instant) -> Result<()> {
     run_until(named(INTEROP).args(["--", "--nocapture", "--test-threads=1"]), by)
 }
 
-/// The calls for which the interop suite moves the server's clock, in real time.
+/// Runs the calls for which the interop suite moves the server's clock, in real time.
 fn calls(by: Instant) -> Result<()> {
     clients::provide(by)?;
     run_until(

@@ -1,10 +1,10 @@
-//! The distribution that we run on, as `/etc/os-release` says it, and what it calls packages.
+//! The distribution of this machine, from `/etc/os-release`, and its names of packages.
 
-/// A distribution.
+/// A distribution, by the names that it gives to packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum System {
     Debian,
-    /// And what is made from it.
+    /// Ubuntu and distributions made from it.
     Ubuntu,
     /// Another one, by its name.
     Other(String),
@@ -34,21 +34,22 @@ impl System {
         matches!(self, System::Debian | System::Ubuntu)
     }
 
-    /// The name here of a package that Debian calls so.
+    /// The name of a package on this distribution, from its name on Debian.
     ///
     /// # Errors
-    /// It has no such package: what to do instead.
+    /// There is no such package here; the text says what to do instead.
     pub(crate) fn package<'a>(&self, debian: &'a str) -> Result<&'a str, &'static str> {
         match (self, debian) {
             (System::Ubuntu, "chromium") => Err(
-                "Ubuntu has Chromium only as a snap: `snap install chromium`, with /snap/bin on the path. \
-                A snap sees no other /tmp than its own, so set TMPDIR to a folder in your home for the tests",
+                "Ubuntu has Chromium only as a snap: run `snap install chromium` and put /snap/bin on \
+                the path. A snap has a /tmp of its own, so set TMPDIR to a folder in your home for the \
+                tests",
             ),
             (_, package) => Ok(package),
         }
     }
 
-    /// What to do where we may not install the packages, which are called as Debian calls them.
+    /// How a user installs these packages, by their names on Debian.
     pub(crate) fn how_to_install(&self, packages: &[&str]) -> String {
         let packages = packages.join(" ");
         match self {
@@ -56,21 +57,23 @@ impl System {
                 format!("install them with: sudo apt-get install {packages}")
             }
             System::Other(name) => format!(
-                "Debian has them in the packages {packages}; {name} may call them otherwise"
+                "on Debian the packages are {packages}; {name} may have other names for them"
             ),
         }
     }
 
-    /// Where a newer version of the package comes from.
+    /// How a user gets a newer version of the package.
     pub(crate) fn newer(&self, debian: &str) -> &'static str {
         match (self, debian) {
             (System::Debian, "golang-go" | "nodejs" | "npm") => {
-                "Debian's own may be older: take it from backports, or from its makers, and put it first on the path"
+                "Debian's package may be too old: install it from backports or from its authors, and put \
+                it first on the path"
             }
             (System::Ubuntu, "golang-go") => {
-                "Ubuntu's golang-go may be older: a package such as golang-1.26 has its program in /usr/lib/go-1.26/bin; put it first on the path"
+                "Ubuntu's golang-go may be too old: install a package such as golang-1.26 and put \
+                /usr/lib/go-1.26/bin first on the path"
             }
-            _ => "install a newer one, and put it first on the path",
+            _ => "install a newer version and put it first on the path",
         }
     }
 }
@@ -104,7 +107,7 @@ mod tests {
         assert!(
             System::Other("fedora".to_owned())
                 .how_to_install(&["gcc"])
-                .contains("fedora may call them otherwise")
+                .contains("fedora may have other names for them")
         );
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct TestTarget {
 pub(crate) fn all() -> Result<Vec<TestTarget>> {
     let output = cargo(&["metadata", "--format-version", "1", "--no-deps"])
         .output()
-        .context("cargo metadata did not start")?;
+        .context("cannot start cargo metadata")?;
     ensure!(
         output.status.success(),
         "cargo metadata: {}",

@@ -1,5 +1,5 @@
-//! Targets whose standard library the user's toolchain may lack: where it does, a toolchain of our
-//! own below the target directory has it. The user's rustup is left as it is.
+//! Targets whose standard library the user's toolchain may lack. It is then installed with a second
+//! toolchain below the target directory, and the user's rustup stays unchanged.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,14 +10,14 @@ use anyhow::{Context, Result, bail};
 use crate::command::{cargo, command, output_of, run_until};
 use crate::{tools, workspace};
 
-/// What the pinned toolchain is called.
+/// The file that names the pinned toolchain.
 const PIN: &str = include_str!("../../rust-toolchain.toml");
 
 /// `cargo` with these arguments and `--target`, by a toolchain that has the target's standard
 /// library.
 ///
 /// # Errors
-/// The library is missing, and there is no rustup that could fetch it.
+/// The library is missing, and there is no rustup to fetch it.
 pub(crate) fn cargo_for(target: &str, arguments: &[&str], by: Instant) -> Result<Command> {
     let mut build = cargo(arguments);
     build.args(["--target", target]);
@@ -29,8 +29,8 @@ pub(crate) fn cargo_for(target: &str, arguments: &[&str], by: Instant) -> Result
     Ok(build)
 }
 
-/// Installs the pinned toolchain with the target into a folder of ours, unless it is there. The
-/// variables that choose it.
+/// Installs the pinned toolchain with the target into a folder of ours, unless it is there. Returns
+/// the variables that choose it.
 fn provide(target: &str, by: Instant) -> Result<[(&'static str, String); 2]> {
     let version = pinned()?;
     let home = home().display().to_string();
@@ -45,8 +45,9 @@ fn provide(target: &str, by: Instant) -> Result<[(&'static str, String); 2]> {
     }
     if !tools::is_there("rustup") {
         bail!(
-            "Rust's standard library for {target} is missing, and there is no rustup to fetch it with: \
-            install it as you installed Rust {version} (by rustup it is: rustup target add {target})"
+            "Rust's standard library for {target} is missing, and rustup is not installed: install \
+            the library the way you installed Rust {version} (with rustup: `rustup target add \
+            {target}`)"
         );
     }
     let arguments = [
@@ -60,7 +61,10 @@ fn provide(target: &str, by: Instant) -> Result<[(&'static str, String); 2]> {
         target,
     ];
     run_until(&mut ours("rustup", &arguments), by).with_context(|| {
-        format!("the standard library for {target} could not be fetched; `rustup target add {target}` brings it into your own toolchain")
+        format!(
+            "cannot fetch the standard library for {target}; `rustup target add {target}` adds it to \
+            your own toolchain"
+        )
     })?;
     Ok(chosen)
 }
@@ -69,7 +73,7 @@ fn home() -> PathBuf {
     workspace::target().join("rustup")
 }
 
-/// Asked before rustc is: without a toolchain its proxy would install one by itself.
+/// Checked before rustc is run: without a toolchain, rustup's proxy would install one by itself.
 fn home_has(version: &str) -> bool {
     let toolchains = std::fs::read_dir(home().join("toolchains")).into_iter().flatten().flatten();
     toolchains

@@ -1,5 +1,5 @@
-//! The programs that the tests use and that are not Rust crates: found, or installed from Debian or
-//! Ubuntu when we are root.
+//! The programs that the tests use and that are not Rust crates. As root on Debian or Ubuntu,
+//! missing ones are installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,20 +11,20 @@ use causeway_cli::print_line;
 use crate::command::{command, go, output_of, run_until};
 use crate::system::System;
 
-/// A program that must be on the path, and the package that brings it.
+/// A program that must be on the path, and the package that contains it.
 struct Tool {
     program: &'static str,
-    /// What Debian calls the package.
+    /// The name of the package on Debian.
     package: &'static str,
     used_by: &'static str,
-    /// What makes it say its version, which is shown: packages of a distribution change under us.
-    /// None: it has no such flag.
+    /// The arguments that print its version; none if it has no such flag. The version is shown,
+    /// because the packages of a distribution change.
     version: &'static [&'static str],
-    /// The lowest version that will do.
+    /// The minimum version.
     least: Option<Version>,
 }
 
-/// The first two numbers.
+/// The first two numbers of a version.
 type Version = (u32, u32);
 
 const fn tool(
@@ -59,28 +59,28 @@ const TOOLS: &[Tool] = &[
     tool("turnutils_natdiscovery", "coturn", "interop", &[]),
     tool("openssl", "openssl", "interop", &["version"]),
     tool("faketime", "faketime", "interop", &[]),
-    // What the packages in tests/interop/node ask for.
+    // The packages in tests/interop/node need it.
     tool("node", "nodejs", "interop", &["--version"]).least(20, 0),
     // The lock file's version.
     tool("npm", "npm", "interop", &["--version"]).least(7, 0),
-    // What tests/chart/helm and tests/interop/pion ask for.
+    // tests/chart/helm and tests/interop/pion need it.
     tool("go", "golang-go", "interop, chart", &["version"]).least(1, 26),
     tool("chromium", "chromium", "interop", &["--version"]),
     tool("nginx", "nginx", "interop", &[]),
     tool("haproxy", "haproxy", "interop", &["-v"]),
     tool("certutil", "libnss3-tools", "interop", &[]),
     tool("redis-server", "redis-server", "store", &["--version"]).least(6, 2),
-    // What the packages in tests/chart/schemas ask for.
+    // The packages in tests/chart/schemas need it.
     tool("python3", "python3", "interop, chart, store", &["--version"]).least(3, 11),
 ];
 
-/// Packages that start a server of their own where systemd runs: we only come for their programs.
+/// Packages that start a service where systemd runs. The tests only need their programs.
 const SERVICES: &[&str] = &["coturn", "redis-server", "nginx", "haproxy"];
 
-/// Sees to it that every tool is there, in a version that will do.
+/// Installs the tools that are missing, where that is possible, and checks all versions.
 ///
 /// # Errors
-/// Names what is missing and could not be installed, and what is too old.
+/// Names the tools that are missing or too old.
 pub(crate) fn provide(deadline: Instant) -> Result<()> {
     let system = System::here();
     let missing: Vec<&Tool> = missing_tools().collect();
@@ -109,10 +109,10 @@ pub(crate) fn provide(deadline: Instant) -> Result<()> {
         }
     }
     if !python_has_venv() {
-        complaints.push("python3 has no venv (for interop, chart, store)".to_owned());
+        complaints.push("python3 has no module venv (used by interop, chart, store)".to_owned());
     }
     if !python_has_libnice() {
-        complaints.push("/usr/bin/python3 has no libnice (for interop)".to_owned());
+        complaints.push("/usr/bin/python3 has no libnice (used by interop)".to_owned());
     }
     if complaints.is_empty() {
         return Ok(());
@@ -123,10 +123,10 @@ pub(crate) fn provide(deadline: Instant) -> Result<()> {
     bail!("{}", complaints.join("\n"))
 }
 
-/// That the program is there, in a version that will do.
+/// Checks that the program is installed, in a version that is new enough.
 ///
 /// # Errors
-/// It is not, or it is too old.
+/// It is missing or too old.
 pub(crate) fn check(program: &str) -> Result<()> {
     let tool = TOOLS
         .iter()
@@ -136,12 +136,12 @@ pub(crate) fn check(program: &str) -> Result<()> {
 }
 
 impl Tool {
-    /// What it says of its version, shortened; "there" where it says nothing.
+    /// Its version, shortened; "there" if it prints none.
     fn check(&self) -> Result<String> {
         let Tool { program, used_by, .. } = *self;
         if !is_there(program) {
             let cure = System::here().package(self.package).err().map(|cure| format!(": {cure}"));
-            bail!("{program} is missing (for {used_by}){}", cure.unwrap_or_default());
+            bail!("{program} is not installed (used by {used_by}){}", cure.unwrap_or_default());
         }
         let mut asks =
             if program == "go" { go(self.version) } else { command(program, self.version) };
@@ -149,11 +149,12 @@ impl Tool {
         let said = said.as_deref().and_then(|said| said.lines().find(|line| !line.is_empty()));
         if let Some((major, minor)) = self.least {
             let found = said.and_then(version_in);
-            let found = found
-                .with_context(|| format!("{program} does not say its version (for {used_by})"))?;
+            let found = found.with_context(|| {
+                format!("{program} does not print its version (used by {used_by})")
+            })?;
             ensure!(
                 found >= (major, minor),
-                "{program} is {}.{}, and {major}.{minor} or newer is needed (for {used_by}); {}",
+                "{program} {}.{} is too old (used by {used_by}): it must be {major}.{minor} or newer; {}",
                 found.0,
                 found.1,
                 System::here().newer(self.package)
@@ -242,10 +243,13 @@ mod tests {
 
     #[test]
     fn a_tool_that_is_too_old_or_missing_is_refused_with_the_cure() {
-        let refused = |tool: Tool| format!("{:#}", tool.check().expect_err("it will not do"));
+        let refused = |tool: Tool| format!("{:#}", tool.check().expect_err("it is refused"));
         let old = refused(tool("make", "make", "nothing", &["--version"]).least(99, 1));
-        assert!(old.contains("and 99.1 or newer is needed (for nothing); "), "{old}");
+        assert!(old.contains("is too old (used by nothing): it must be 99.1 or newer; "), "{old}");
         let missing = refused(tool("no-such-program", "none", "nothing", &[]));
-        assert!(missing.starts_with("no-such-program is missing (for nothing)"), "{missing}");
+        assert!(
+            missing.starts_with("no-such-program is not installed (used by nothing)"),
+            "{missing}"
+        );
     }
 }

@@ -11,13 +11,13 @@ use std::path::Path;
 use std::process;
 use std::sync::{Mutex, PoisonError};
 
-/// The lowest port. All of them are below the kernel's ephemeral ports and below those that `turnd`
-/// relays from by default.
-const FIRST: u16 = 20_000;
-/// Ports that one lock reserves.
-const BLOCK: u16 = 50;
+/// The lowest port. All of them are below the kernel's ephemeral ports, below those that `turnd`
+/// relays from by default, and below 10,000, where the measured servers relay from.
+const FIRST: u16 = 7_000;
+/// Number of ports that one lock reserves.
+const BLOCK: u16 = 30;
 /// Number of blocks.
-const BLOCKS: u16 = 240;
+const BLOCKS: u16 = 100;
 
 /// A port that is free for UDP and for TCP on 127.0.0.1, 127.0.0.2 and ::1. It is returned once.
 ///
@@ -80,9 +80,9 @@ impl Reserved {
             let block = self.next_block;
             self.next_block = (block + 1) % BLOCKS;
             self.blocks_tried += 1;
-            if let Some(lock) = lock(&self.folder.join(block.to_string()))? {
+            let first = FIRST + block * BLOCK;
+            if let Some(lock) = lock(&self.folder.join(first.to_string()))? {
                 self.locks.push(lock);
-                let first = FIRST + block * BLOCK;
                 self.ports = first..first + BLOCK;
                 return Ok(());
             }

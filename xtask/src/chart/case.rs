@@ -8,19 +8,19 @@ use serde_json::Value;
 
 use super::{chart, configuration, fixtures, helm, output, pod, schemas, write};
 
-/// A chart, the values that it is rendered with, and what must come of it.
+/// A chart, the values that it is rendered with, and the expected result.
 pub(super) struct Case {
     /// For the report, and the folder below `target/chart`.
     pub(super) name: String,
-    /// The chart's folder.
+    /// The folder of the chart, ours or a changed copy.
     pub(super) chart: PathBuf,
     /// The values files; the last one counts.
     pub(super) values: Vec<PathBuf>,
-    /// Lines that the binary's `--check-config` must say of the rendered configuration.
+    /// Lines that `--check-config` must print about the rendered configuration.
     pub(super) says: Vec<String>,
 }
 
-/// What was checked.
+/// The numbers of checked objects and configurations.
 pub(super) struct Report {
     /// Objects that fit every version's schema.
     pub(super) objects: usize,
@@ -29,8 +29,7 @@ pub(super) struct Report {
 }
 
 impl Case {
-    /// Our chart with one of the values files, whose lines `# says: …` are what the binary must
-    /// say.
+    /// Our chart with one of the values files. The binary must print its lines `# says: …`.
     pub(super) fn of_values(file: &Path) -> Result<Case> {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let name =
@@ -42,16 +41,16 @@ impl Case {
             .collect();
         ensure!(
             !says.is_empty(),
-            "{}: no line `# says: …` tells what must come of it",
+            "{}: no line `# says: …` states the expected result",
             file.display()
         );
         Ok(Case { name, chart: chart(), values: vec![file.to_owned()], says })
     }
 
-    /// Lints, renders, validates, and lets the binary read what came of it.
+    /// Lints, renders and validates the chart, and lets the binary read the configuration.
     ///
     /// # Errors
-    /// What the first of them refuses.
+    /// The first refusal.
     pub(super) fn check(&self) -> Result<Report> {
         helm::lint(&self.chart, &self.values)?;
         let folder = self.fresh_folder()?;
@@ -65,7 +64,7 @@ impl Case {
         for line in &self.says {
             ensure!(
                 said.iter().any(|said| said.contains(line)),
-                "no server says {line:?}; they say:\n{}",
+                "no server prints {line:?}; they print:\n{}",
                 said.join("\n")
             );
         }
@@ -87,7 +86,7 @@ impl Case {
     }
 }
 
-/// The Secrets that an operator would have made; they are read once.
+/// The Secrets that an operator would have created; they are read once.
 fn secrets() -> Result<&'static [Value]> {
     static SECRETS: OnceLock<Vec<Value>> = OnceLock::new();
     if let Some(secrets) = SECRETS.get() {
@@ -99,7 +98,7 @@ fn secrets() -> Result<&'static [Value]> {
     Ok(SECRETS.get_or_init(|| secrets))
 }
 
-/// The chart makes no Secret, and could not know what is in one.
+/// Checks that the chart creates no Secret and shows no value of one.
 fn no_secret_is_shown(rendered: &str, secrets: &[Value]) -> Result<()> {
     ensure!(
         !rendered.contains("kind: Secret"),
@@ -108,7 +107,7 @@ fn no_secret_is_shown(rendered: &str, secrets: &[Value]) -> Result<()> {
     for secret in secrets {
         for (key, value) in secret["stringData"].as_object().into_iter().flatten() {
             if value.as_str().is_none_or(|value| rendered.contains(value)) {
-                bail!("the secret {key} stands in a rendered object");
+                bail!("a rendered object contains the secret {key}");
             }
         }
     }

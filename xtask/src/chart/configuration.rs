@@ -1,5 +1,5 @@
 //! Each container as the kubelet would start it, but with `--check-config`: the real binary reads
-//! what was rendered.
+//! the rendered configuration.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +11,11 @@ use super::pod::{containers, text};
 use super::write;
 use crate::workspace;
 
-/// What the downward API says on every node of the test.
+/// The values of the downward API on every node of the test.
 const NODE: [(&str, &str); 2] =
     [("status.hostIP", "203.0.113.7"), ("status.hostIPs", "203.0.113.7,2001:db8::7")];
 
-/// Runs each container's program. What each says, in the order of the objects.
+/// Runs the program of each container. Returns their output, in the order of the objects.
 ///
 /// # Errors
 /// A volume's object or key is missing, or the program refuses its configuration.
@@ -38,11 +38,11 @@ pub(super) fn check_all(
             );
         }
     }
-    ensure!(!said.is_empty(), "there is no container");
+    ensure!(!said.is_empty(), "no object has a container");
     Ok(said)
 }
 
-/// The node that the pod is bound to, or any one.
+/// The node that the pod is bound to, or else any name.
 fn node(spec: &Value) -> String {
     let required =
         &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
@@ -106,7 +106,7 @@ impl Started<'_> {
                 "spec.nodeName" => self.node.to_owned(),
                 field => match NODE.iter().find(|(known, _)| *known == field) {
                     Some((_, value)) => (*value).to_owned(),
-                    None => bail!("no value is known for {field}"),
+                    None => bail!("the test has no value for {field}"),
                 },
             };
             variables.push((text(&variable["name"]).to_owned(), value));
@@ -123,7 +123,7 @@ fn expand(text: &str, variables: &[(String, String)]) -> String {
         .replace("$$", "$")
 }
 
-/// A pod's volumes, and the objects that may be behind them.
+/// The volumes of a pod, and the objects that they may refer to.
 struct Volumes<'a> {
     objects: &'a [Value],
     secrets: &'a [Value],
@@ -169,5 +169,5 @@ fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> 
     let mut of_kind = objects.iter().filter(|object| object["kind"] == kind);
     of_kind
         .find(|object| object["metadata"]["name"] == name)
-        .with_context(|| format!("{kind} {name} is mounted, and is not there"))
+        .with_context(|| format!("{kind} {name} is mounted but does not exist"))
 }

@@ -1,4 +1,4 @@
-//! The values that `docs/kubernetes.md` shows: what people copy must work.
+//! The values that `docs/kubernetes.md` shows: readers copy them, so they must work.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Checks the objects that the page shows beside the values. How many there are.
+/// Checks the objects that the page shows beside the values, and counts them.
 pub(super) fn check_objects() -> Result<usize> {
     let page = workspace::root().join("docs/kubernetes.md");
     let text = std::fs::read_to_string(&page).with_context(|| page.display().to_string())?;
@@ -43,7 +43,7 @@ fn is_object(block: &str) -> bool {
     block.starts_with("apiVersion:")
 }
 
-/// What stands between "```yaml" and "```".
+/// The texts between "```yaml" and "```".
 fn blocks(page: &str) -> Vec<String> {
     let after = page.split("```yaml\n").skip(1);
     after.filter_map(|after| Some(after.split_once("```")?.0.to_owned())).collect()

@@ -34,7 +34,7 @@ pub(super) fn provide(by: Instant) -> Result<()> {
 /// `helm lint --strict`: a warning is a failure.
 ///
 /// # Errors
-/// What Helm says.
+/// The message of Helm.
 pub(super) fn lint(chart: &Path, values: &[PathBuf]) -> Result<()> {
     run(helm("lint").arg("--strict").arg(chart), values).map(drop)
 }
@@ -42,15 +42,15 @@ pub(super) fn lint(chart: &Path, values: &[PathBuf]) -> Result<()> {
 /// `helm template`: the manifests, as they would go to the API server.
 ///
 /// # Errors
-/// What Helm says.
+/// The message of Helm.
 pub(super) fn template(chart: &Path, values: &[PathBuf]) -> Result<String> {
     run(helm("template").arg("relay").arg(chart).args(["--namespace", "voice"]), values)
 }
 
-/// What Helm prints after an installation.
+/// The text that Helm prints after an installation.
 ///
 /// # Errors
-/// What Helm says.
+/// The message of Helm.
 pub(super) fn notes(chart: &Path, values: &[PathBuf]) -> Result<String> {
     let mut install = helm("install");
     run(install.arg("relay").arg(chart).args(["--namespace", "voice", "--dry-run=client"]), values)
@@ -60,7 +60,7 @@ fn program() -> PathBuf {
     workspace::target().join("tools/helm")
 }
 
-/// With nothing of the user's: no plugins, no repositories, no cluster.
+/// Helm without the user's plugins, repositories and cluster.
 fn helm(subcommand: &str) -> Command {
     let mut helm = Command::new(program());
     let home = super::output().join("helm-home");

@@ -28,12 +28,12 @@ use case::Case;
 /// Checks the chart with all its values files, and that planted faults are refused.
 ///
 /// # Errors
-/// Names the values file and what is wrong with what came of it.
+/// Names the values file and the fault in its result.
 pub(crate) fn run_chart() -> Result<()> {
     check(Instant::now() + Duration::from_secs(600))
 }
 
-/// [`run_chart`], with the providing of the tools to be done by the given time.
+/// [`run_chart`], with a deadline for the installation of its tools.
 pub(crate) fn check(by: Instant) -> Result<()> {
     helm::provide(by)?;
     schemas::provide(by)?;
@@ -65,12 +65,12 @@ fn chart() -> PathBuf {
     workspace::root().join("helm/causeway")
 }
 
-/// The fixtures.
+/// The folder of values files, secrets and schemas.
 fn fixtures() -> PathBuf {
     workspace::root().join("tests/chart")
 }
 
-/// Where what is rendered is left for a look.
+/// The folder where the rendered files stay.
 fn output() -> PathBuf {
     workspace::target().join("chart")
 }
@@ -83,7 +83,7 @@ fn values_files() -> Result<Vec<PathBuf>> {
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
     files.sort();
-    ensure!(!files.is_empty(), "{} holds no values file", folder.display());
+    ensure!(!files.is_empty(), "{} contains no values file", folder.display());
     Ok(files)
 }
 

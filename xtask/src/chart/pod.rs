@@ -1,4 +1,4 @@
-//! What the documentation promises of every pod, whatever the values (H43).
+//! The promises of the documentation about every pod, whatever the values (H43).
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -65,7 +65,8 @@ fn check_labels(labels: &Value) -> Result<()> {
     for label in ["helm.sh/chart", "app.kubernetes.io/version", "app.kubernetes.io/managed-by"] {
         ensure!(
             labels[label].is_null(),
-            "the pod template has the label {label}: another version of the chart would restart every pod"
+            "the pod template has the label {label}: another version of the chart would restart \
+            every pod"
         );
     }
     Ok(())

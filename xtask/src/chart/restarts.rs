@@ -19,7 +19,7 @@ struct Change {
     base: &'static str,
     /// YAML that goes over the values.
     values: &'static str,
-    /// What is changed in the chart.
+    /// The changes to the chart.
     chart: &'static [Replacement<'static>],
     /// The names of the DaemonSets and Deployments that it changes, makes or removes.
     replaces: &'static [&'static str],
@@ -32,7 +32,8 @@ const CHANGES: &[Change] = &[
     Change {
         name: "a relay added or removed",
         base: "public-full",
-        values: "relay: {nodes: {relay-3: {addresses: [10.0.0.9], external: {10.0.0.9: 203.0.113.9}}}}",
+        values: "relay: {nodes: {relay-3: {addresses: [10.0.0.9], \
+            external: {10.0.0.9: 203.0.113.9}}}}",
         chart: &[],
         replaces: &["relay-turnd-relay-3"],
     },
@@ -93,9 +94,10 @@ const CHANGES: &[Change] = &[
         replaces: &[],
     },
     Change {
-        name: "who may ask a Service",
+        name: "the clients of a Service",
         base: "stun-full",
-        values: "{service: {loadBalancerSourceRanges: [192.0.2.0/24]}, networkPolicy: {clients: [{ipBlock: {cidr: 192.0.2.0/24}}]}}",
+        values: "{service: {loadBalancerSourceRanges: [192.0.2.0/24]}, \
+            networkPolicy: {clients: [{ipBlock: {cidr: 192.0.2.0/24}}]}}",
         chart: &[],
         replaces: &[],
     },

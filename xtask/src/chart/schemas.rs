@@ -21,12 +21,12 @@ pub(super) fn provide(by: Instant) -> Result<()> {
 /// The manifest's objects, each of which every version's strict schema accepts.
 ///
 /// # Errors
-/// One line for each object and version that it does not fit.
+/// One line for each object and version whose schema refuses it.
 pub(super) fn validate(manifest: &Path) -> Result<Vec<Value>> {
     let objects = manifest.with_extension("json");
     let mut validate = std::process::Command::new(environment().join("bin/python"));
     validate.arg(fixtures().join("schemas/validate.py")).args([manifest, &objects]).args(VERSIONS);
-    let output = validate.output().context("the Python of the schemas did not start")?;
+    let output = validate.output().context("cannot start the Python of the schemas")?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use comfy_table::{CellAlignment, Table, presets};
 
-/// What was shown, and whether it worked.
+/// One step of the demonstration, and its result.
 pub(super) struct Part {
     name: String,
-    /// What went wrong.
+    /// The failure, if it failed.
     error: Option<anyhow::Error>,
     took: Duration,
 }
 
 impl Part {
-    /// Does the work.
+    /// Runs the work, and times it.
     pub(super) fn of<T>(name: &str, work: impl FnOnce() -> Result<T>) -> (Option<T>, Self) {
         let started = Instant::now();
         let (value, error) = match work() {

@@ -16,10 +16,10 @@ use super::{fixtures, output};
 
 struct Fault {
     name: &'static str,
-    /// The values file, of those that are good, that it is planted into.
+    /// The good values file that it is planted into.
     base: &'static str,
     plant: Plant,
-    /// What the message must hold.
+    /// Texts that the message must contain.
     names: &'static [&'static str],
 }
 
@@ -61,7 +61,7 @@ impl Fault {
         Ok(())
     }
 
-    /// What the case with the fault in it is refused with.
+    /// The message by which the case with the fault is refused.
     fn refusal(&self, folder: &Path) -> Result<String> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let good = fixtures().join("values").join(self.base).with_extension("yaml");

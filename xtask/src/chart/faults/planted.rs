@@ -57,7 +57,8 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "a free form value with an unknown field",
         base: "public",
         plant: Values(
-            "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, topologyKee: zone}]}}",
+            "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: \
+             [{topologyKey: zone, topologyKee: zone}]}}",
         ),
         names: &["DaemonSet relay-turnd", "podAntiAffinity", "topologyKee"],
     },
@@ -115,7 +116,8 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "a private address in NAT discovery",
         base: "stun-nat-discovery",
         plant: Values(
-            "{listeners: [{address: 10.0.0.7, port: 3478}], stun: {natDiscovery: {alternateAddresses: [10.0.0.8]}}}",
+            "{listeners: [{address: 10.0.0.7, port: 3478}], stun: {natDiscovery: \
+             {alternateAddresses: [10.0.0.8]}}}",
         ),
         names: &["stund on node-1", "10.0.0.7", "nat_discovery"],
     },
@@ -241,7 +243,7 @@ pub(super) const FAULTS: &[Fault] = &[
         names: &["realm is empty"],
     },
     Fault {
-        name: "nobody may relay",
+        name: "no user may relay",
         base: "stun",
         plant: Values("{mode: public, realm: example.org, auth: {existingSecret: turn-users}}"),
         names: &["auth.users", "auth.secretKeys.restSecret"],
@@ -256,7 +258,9 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "a node whose name is too long for a store",
         base: "public",
         plant: Values(
-            "{store: {existingSecret: turn-redis}, relay: {addresses: nodes, nodes: {node-of-a-cluster-whose-names-are-far-longer-than-anybody-reads.example.org: {addresses: [10.0.0.7]}}}}",
+            "{store: {existingSecret: turn-redis}, relay: {addresses: nodes, nodes: \
+             {node-of-a-cluster-whose-names-are-far-longer-than-a-node-id-may-be.example.org: \
+             {addresses: [10.0.0.7]}}}}",
         ),
         names: &["relay.nodes: node-of-a-cluster", "64 letters"],
     },
@@ -283,7 +287,8 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "h56 a relay on every node",
         base: "stun",
         plant: Values(
-            "{mode: public, realm: example.org, auth: {existingSecret: turn-users, users: {alice: alice}}}",
+            "{mode: public, realm: example.org, auth: {existingSecret: turn-users, users: {alice: \
+             alice}}}",
         ),
         names: &["nodeSelector is empty", "every node of the cluster", "kubernetes.io/os: linux"],
     },
@@ -291,7 +296,9 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "h56 an affinity that requires nothing",
         base: "stun",
         plant: Values(
-            "{mode: public, realm: example.org, auth: {existingSecret: turn-users, users: {alice: alice}}, affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}}",
+            "{mode: public, realm: example.org, auth: {existingSecret: turn-users, users: {alice: \
+             alice}}, affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: \
+             []}}}",
         ),
         names: &["nodeSelector is empty"],
     },
@@ -326,7 +333,7 @@ pub(super) const FAULTS: &[Fault] = &[
         names: &["/tolerations/0", "missing property"],
     },
     Fault {
-        name: "h56 a client that is everybody",
+        name: "h56 a client without a selector",
         base: "stun",
         plant: Values("networkPolicy: {clients: [{}]}"),
         names: &["/networkPolicy/clients/0", "minProperties"],
@@ -353,11 +360,12 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "h56 a NAT discovery on any node",
         base: "stun",
         plant: Values(
-            "{listeners: [{address: 203.0.113.7, port: 3478}], stun: {replicas: 1, hostNetwork: true, natDiscovery: {alternateAddresses: [203.0.113.8]}}}",
+            "{listeners: [{address: 203.0.113.7, port: 3478}], stun: {replicas: 1, hostNetwork: \
+             true, natDiscovery: {alternateAddresses: [203.0.113.8]}}}",
         ),
         names: &["nodeSelector is empty", "stun.natDiscovery"],
     },
-    // What would not be read.
+    // Keys that would not be read.
     Fault {
         name: "h56 a misspelled limit",
         base: "public",
@@ -377,7 +385,7 @@ pub(super) const FAULTS: &[Fault] = &[
         names: &["store.username is given", "store.existingSecret is empty"],
     },
     Fault {
-        name: "h56 a Secret whose keys nobody names",
+        name: "h56 a Secret whose keys are not named",
         base: "public-redis-users",
         plant: Values("auth: {existingSecret: turn-users}"),
         names: &["neither auth.users nor auth.secretKeys.restSecret"],
