@@ -1,12 +1,12 @@
-//! `turnload`: load for a TURN server, and what that costs the server.
+//! `turnload`: a load generator for TURN servers, which measures what the load costs the server.
 //!
 //! | noun | folder |
 //! |---|---|
-//! | scenario, target, the fleet that makes the load and checks every delivery | `load/` |
-//! | servers that are started to be measured | `peer/` |
-//! | two servers at once, the load changing between them | `compare/` |
-//! | tables of it | `report/` |
-//! | good calls while strangers begin handshakes | `flood/` |
+//! | scenario, target, and the fleet that loads a server and checks every delivery | `load/` |
+//! | the servers that are measured | `peer/` |
+//! | comparison of two servers, with the load alternating between them | `compare/` |
+//! | reports: text, JSON, Markdown, SVG | `report/` |
+//! | calls during a flood of half-open handshakes | `flood/` |
 
 pub mod compare;
 pub mod flood;

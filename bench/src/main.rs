@@ -1,4 +1,4 @@
-//! `turnload`: load for a TURN server, and what that costs the server.
+//! `turnload`: a load generator for TURN servers, which measures what the load costs the server.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use causeway_bench::{compare, flood, load};
 use causeway_cli::{Unwritten, complain};
 use clap::{Parser, Subcommand};
 
-/// Load for TURN servers; what it costs them.
+/// Load generator for TURN servers; measures what the load costs the server
 #[derive(Parser)]
 #[command(name = "turnload", version)]
 struct Flags {
@@ -20,15 +20,14 @@ struct Flags {
 enum Command {
     /// Loads one running server and checks every delivery
     Run(load::Flags),
-    /// Compares what two servers spend on a relayed datagram
+    /// Compares the cost of a relayed datagram on two servers
     Compare(compare::Flags),
-    /// Shows what good calls of turnd feel while strangers begin handshakes and leave them, for ten
-    /// seconds
+    /// Measures the calls of turnd during a flood of half-open handshakes, for ten seconds
     Flood {
-        /// The turnd to measure
+        /// The turnd program to measure
         #[arg(long, default_value = "target/release/turnd")]
         turnd: PathBuf,
-        /// Strangers a second, half of them over TLS and half over DTLS
+        /// Half-open handshakes a second, half of them over TLS and half over DTLS
         #[arg(value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=2000))]
         rate: u32,
     },

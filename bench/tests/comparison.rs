@@ -1,4 +1,4 @@
-//! A short comparison of turnd with itself: every delivery is checked, no time is.
+//! A short comparison of turnd with itself: checks every delivery, and no time.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const TURNLOAD: &str = env!("CARGO_BIN_EXE_turnload");
 
-/// turnd stands beside it, where all binaries of the workspace are built.
+/// turnd is in the same folder, where all binaries of the workspace are built.
 fn turnd() -> PathBuf {
     let turnd = Path::new(TURNLOAD).with_file_name("turnd");
     assert!(turnd.is_file(), "{} is not built: cargo build --workspace --bins", turnd.display());
@@ -59,7 +59,7 @@ fn every_delivery_of_every_shape_is_right() {
     assert_eq!(outcomes.len(), scenarios.split(',').count());
     for outcome in outcomes {
         for server in outcome["servers"].as_array().unwrap() {
-            // A wrong delivery has ended the comparison; these are delivered and right.
+            // A wrong delivery ends the comparison; these are delivered and correct.
             let (sent, lost) = (server["sent"].as_u64().unwrap(), server["lost"].as_u64().unwrap());
             assert!(sent > lost, "{outcome}");
             assert_eq!(server["late"], 0, "{outcome}");
@@ -72,7 +72,7 @@ fn every_delivery_of_every_shape_is_right() {
         said(&output)
             .contains("| client to peer, 160 bytes, 100 allocations, here with 20 allocations |")
     );
-    // What a figure was measured with is said beside it.
+    // The settings of a measurement are printed with it.
     assert!(said(&output).contains("limits.unauthenticated_per_prefix = off"));
 }
 

@@ -1,4 +1,4 @@
-//! What the load says of a relay that does wrong: a floor forwarder of this test, with one fault.
+//! The load's findings about a faulty relay: a floor forwarder of this test, with one fault.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use causeway_bench::load::{
 };
 
 const TAG: &[u8] = b"FLR1";
-/// A datagram that is held leaves after this time, when no later one comes.
+/// How long a held datagram waits for a later one.
 const HOLD: Duration = Duration::from_millis(20);
-/// Each n-th datagram meets the fault.
+/// Every n-th datagram has the fault.
 const EACH: usize = 10;
 
-/// What the relay does wrong with some datagrams.
+/// The fault of the relay, which some datagrams meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
@@ -26,13 +26,13 @@ enum Fault {
     SwappedFlow,
     WrongSource,
     Duplicate,
-    /// It is sent after the next one of its allocation and direction.
+    /// The datagram is sent after the next one of its allocation and direction.
     Reordered,
-    /// Nothing is read for half a second after the first datagram.
+    /// The relay reads nothing for half a second after the first datagram.
     Pause,
 }
 
-/// The floors' trivial protocol, one thread, with a fault.
+/// The floors' trivial protocol in one thread, with a fault.
 struct Relay {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -70,86 +70,131 @@ fn socket() -> UdpSocket {
     socket
 }
 
+/// The state of the relay's thread.
+struct Serving<'l> {
+    listener: &'l UdpSocket,
+    fault: Fault,
+    /// A socket with a wrong source address.
+    stranger: UdpSocket,
+    allocations: Vec<Allocation>,
+    /// For each allocation, a datagram held back towards the peer and one towards the client.
+    held: Vec<[Option<Vec<u8>>; 2]>,
+    /// The number of the last datagram.
+    number: usize,
+}
+
 fn serve(listener: &UdpSocket, fault: Fault, stop: &AtomicBool) {
-    let (mut allocations, mut number, mut buffer) = (Vec::<Allocation>::new(), 0, [0; 2048]);
-    let (stranger, mut held, mut active) =
-        (socket(), Vec::<[Option<Vec<u8>>; 2]>::new(), Instant::now());
+    let mut serving = Serving {
+        listener,
+        fault,
+        stranger: socket(),
+        allocations: Vec::new(),
+        held: Vec::new(),
+        number: 0,
+    };
+    let mut active = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let mut idle = true;
-        while let Ok((length, client)) = listener.recv_from(&mut buffer) {
-            idle = false;
-            let found = allocations.iter().position(|allocation| allocation.client == client);
-            if let Some(request) = buffer[..length].strip_prefix(TAG) {
-                let index = found.unwrap_or_else(|| {
-                    let peer = SocketAddr::from((
-                        [request[0], request[1], request[2], request[3]],
-                        u16::from_be_bytes([request[4], request[5]]),
-                    ));
-                    allocations.push(Allocation { client, peer, socket: socket() });
-                    held.push([None, None]);
-                    allocations.len() - 1
-                });
-                let port = allocations[index]
-                    .socket
-                    .local_addr()
-                    .expect("loopback does")
-                    .port()
-                    .to_be_bytes();
-                listener
-                    .send_to(&[TAG, &[127, 0, 0, 1], &port].concat(), client)
-                    .expect("loopback does");
-            } else if let Some(index) = found {
-                number += 1;
-                let own = &allocations[index];
-                let other = &allocations[(index + 1) % allocations.len()];
-                deliver(
-                    fault,
-                    number,
-                    buffer[4..length].to_vec(),
-                    [(&own.socket, own.peer), (&other.socket, other.peer), (&stranger, own.peer)],
-                    &mut held[index][0],
-                );
-            }
-        }
-        for index in 0..allocations.len() {
-            while let Ok((length, from)) = allocations[index].socket.recv_from(&mut buffer) {
-                idle = false;
-                number += 1;
-                assert_eq!(from, allocations[index].peer);
-                let other = allocations[(index + 1) % allocations.len()].client;
-                let data =
-                    [&[0x40, 0][..], &(length as u16).to_be_bytes(), &buffer[..length]].concat();
-                deliver(
-                    fault,
-                    number,
-                    data,
-                    [
-                        (listener, allocations[index].client),
-                        (listener, other),
-                        (&stranger, allocations[index].client),
-                    ],
-                    &mut held[index][1],
-                );
-            }
-        }
-        if !idle {
+        let came_relay_clients = serving.relay_clients();
+        if serving.relay_peers() || came_relay_clients {
             active = Instant::now();
         } else if active.elapsed() < HOLD {
             thread::yield_now();
         } else {
-            for (Allocation { client, peer, socket }, [up, down]) in
-                allocations.iter().zip(&mut held)
-            {
-                up.take().map(|data| socket.send_to(&data, peer).expect("loopback does"));
-                down.take().map(|data| listener.send_to(&data, client).expect("loopback does"));
-            }
+            serving.release();
             thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
-/// Sends by the first of `ways`, the right one; or, with the fault, otherwise: to another's place,
-/// or from a wrong source. One that is held is sent after it.
+impl Serving<'_> {
+    /// Relays what clients sent; returns whether there was anything.
+    fn relay_clients(&mut self) -> bool {
+        let (mut any, mut buffer) = (false, [0; 2048]);
+        while let Ok((length, client)) = self.listener.recv_from(&mut buffer) {
+            any = true;
+            let found = self.allocations.iter().position(|allocation| allocation.client == client);
+            if let Some(request) = buffer[..length].strip_prefix(TAG) {
+                let index = found.unwrap_or_else(|| self.allocate(client, request));
+                let port = self.allocations[index]
+                    .socket
+                    .local_addr()
+                    .expect("loopback does")
+                    .port()
+                    .to_be_bytes();
+                self.listener
+                    .send_to(&[TAG, &[127, 0, 0, 1], &port].concat(), client)
+                    .expect("loopback does");
+            } else if let Some(index) = found {
+                self.number += 1;
+                let own = &self.allocations[index];
+                let other = &self.allocations[(index + 1) % self.allocations.len()];
+                deliver(
+                    self.fault,
+                    self.number,
+                    buffer[4..length].to_vec(),
+                    [
+                        (&own.socket, own.peer),
+                        (&other.socket, other.peer),
+                        (&self.stranger, own.peer),
+                    ],
+                    &mut self.held[index][0],
+                );
+            }
+        }
+        any
+    }
+
+    fn allocate(&mut self, client: SocketAddr, request: &[u8]) -> usize {
+        let peer = SocketAddr::from((
+            [request[0], request[1], request[2], request[3]],
+            u16::from_be_bytes([request[4], request[5]]),
+        ));
+        self.allocations.push(Allocation { client, peer, socket: socket() });
+        self.held.push([None, None]);
+        self.allocations.len() - 1
+    }
+
+    /// Relays what peers sent; returns whether there was anything.
+    fn relay_peers(&mut self) -> bool {
+        let (mut any, mut buffer) = (false, [0; 2048]);
+        for index in 0..self.allocations.len() {
+            let own = &self.allocations[index];
+            let other = self.allocations[(index + 1) % self.allocations.len()].client;
+            while let Ok((length, from)) = own.socket.recv_from(&mut buffer) {
+                any = true;
+                self.number += 1;
+                assert_eq!(from, own.peer);
+                let data =
+                    [&[0x40, 0][..], &(length as u16).to_be_bytes(), &buffer[..length]].concat();
+                deliver(
+                    self.fault,
+                    self.number,
+                    data,
+                    [
+                        (self.listener, own.client),
+                        (self.listener, other),
+                        (&self.stranger, own.client),
+                    ],
+                    &mut self.held[index][1],
+                );
+            }
+        }
+        any
+    }
+
+    /// Sends the datagrams that are held back.
+    fn release(&mut self) {
+        for (Allocation { client, peer, socket }, [up, down]) in
+            self.allocations.iter().zip(&mut self.held)
+        {
+            up.take().map(|data| socket.send_to(&data, peer).expect("loopback does"));
+            down.take().map(|data| self.listener.send_to(&data, client).expect("loopback does"));
+        }
+    }
+}
+
+/// Sends over the first of `ways`, the correct one; or, with the fault, otherwise: to another
+/// client, or from a wrong source. A held datagram is sent after it.
 fn deliver(
     fault: Fault,
     number: usize,
@@ -198,7 +243,7 @@ fn play(fault: Fault, scenario: &Scenario) -> Measured {
     fleet.run(Duration::from_millis(30)).expect("loopback does")
 }
 
-/// The faults that were counted, of those that the relay made.
+/// The share of faults that were counted, of those that the relay made.
 fn share(part: u64, all: u64) -> f64 {
     part as f64 * EACH as f64 / all as f64
 }
@@ -262,7 +307,7 @@ fn each_fault_is_counted_as_what_it_is() {
     }
 }
 
-/// Every kind of traffic, each of which a relay may reorder in its own way.
+/// Every kind of traffic; a relay may reorder each in its own way.
 fn all_traffic(direction: Direction) -> [Scenario; 3] {
     let even =
         Scenario { direction, allocations: 4, pace: Pace::Window(32), ..Scenario::default() };

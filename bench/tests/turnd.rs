@@ -1,5 +1,4 @@
-//! Every scenario against the real `turnd`, briefly, with every delivery checked. Nothing of it is
-//! timed.
+//! Every scenario against the real `turnd`, briefly, with every delivery checked and nothing timed.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,7 +18,7 @@ fn turnd() -> Service {
     service::turnd("\"allow 127.0.0.0/8\"", limits())
 }
 
-/// One user, a few prefixes: none of the limits that are there for that may be in the way.
+/// One user and a few prefixes, so the limits for those must not interfere.
 fn limits() -> &'static str {
     "[limits]\nallocations_per_user = 1000\nunauthenticated_per_prefix = \"off\"\n"
 }
@@ -43,7 +42,7 @@ fn play(turnd: &Service, scenario: &Scenario) -> Measured {
 }
 
 fn scenario(transport: Transport, direction: Direction) -> Scenario {
-    // A small window: a machine that is busy with other tests must not lose anything.
+    // A small window: a machine that is busy with other tests must lose nothing.
     Scenario {
         transport,
         direction,
@@ -66,7 +65,7 @@ fn channels_and_indications_in_every_direction() {
             }
         }
     }
-    // What was allocated is released.
+    // The allocations are released.
     turnd.until_metric("turnd_allocations{transport=\"udp\",family=\"ipv4\"}", 0);
 }
 
@@ -210,7 +209,7 @@ fn an_open_loop_sends_what_it_is_told_to() {
     let before = Process::new(turnd.pid()).spent().unwrap();
     let paced = Scenario { pace: Pace::Rate(2_000), ..scenario(Transport::Udp, Direction::Both) };
     let measured = play(&turnd, &paced);
-    // 40 ms, and the one with which the first begins; a machine that is busy sends fewer.
+    // 40 ms, and the first one; a busy machine sends fewer.
     assert!(measured.sent <= 81, "{measured:?}");
     assert!(Process::new(turnd.pid()).spent().unwrap() > before);
     assert!(Process::new(turnd.pid()).memory().unwrap().resident > 0);

@@ -19,6 +19,10 @@ use crate::output::{EXIT_USAGE, Unwritten};
 /// The exit status: after `--help` and `--version`, which are printed, and after an error, which is
 /// reported.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
+    #[cfg(feature = "manual")]
+    if let Some(written) = crate::manual::write_if_asked(P::command(), std::env::args_os()) {
+        return Err(written);
+    }
     parse_from(std::env::args_os()).map_err(|error| end(&error, P::command().get_name()))
 }
 

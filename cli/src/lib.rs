@@ -9,6 +9,8 @@
 //! disk is full.
 
 mod arguments;
+#[cfg(any(test, feature = "manual"))]
+mod manual;
 mod output;
 mod secret;
 

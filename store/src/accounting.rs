@@ -1,3 +1,5 @@
+//! Accounting entries, and the bounded spool in which they wait for the store.
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -5,48 +7,48 @@ use std::time::Duration;
 
 use crate::record::{RecordId, Traffic, Transport};
 
-/// When an entry is made.
+/// The occasion of an accounting entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It has been made.
+    /// The allocation has been created.
     Start,
-    /// The allocation goes on; the counters are what it has relayed so far.
+    /// The allocation is live; the counters show the traffic so far.
     Interim,
-    /// It has ended.
+    /// The allocation has ended.
     End,
 }
 
-/// What an allocation has used. The counters are totals, not differences, so that an entry that is
-/// delivered twice, or a lost one before the last, changes no bill: the latest entry of a record
-/// counts.
+/// An accounting entry: the usage of one allocation. The counters are totals, not differences, so
+/// that an entry delivered twice, or one lost before the last, changes no bill: the latest entry of
+/// a record counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// When, in Unix milliseconds.
+    /// Time of the entry, in Unix milliseconds.
     pub at: u64,
-    /// On which occasion.
+    /// The occasion of the entry.
     pub event: Event,
-    /// Which allocation.
+    /// Id of the allocation's record.
     pub record: RecordId,
-    /// The user's name, as the client gave it.
+    /// The value of USERNAME, as the client sent it.
     pub username: String,
-    /// The realm.
+    /// Realm of the server.
     pub realm: String,
-    /// The client.
+    /// Transport address of the client.
     pub client: SocketAddr,
-    /// What the client talks to the server over.
+    /// Transport between the client and the server.
     pub transport: Transport,
     /// The relayed addresses, as peers see them.
     pub relayed: Vec<SocketAddr>,
-    /// Since it was made.
+    /// Application data relayed since the allocation was created.
     pub traffic: Traffic,
-    /// How long it has lived.
+    /// Age of the allocation.
     pub duration: Duration,
-    /// Why the entry is made, where it is not a matter of course: a constant of the program.
+    /// Why the allocation ended, or why this entry was made out of turn; a constant of the program.
     pub reason: &'static str,
 }
 
 impl Account {
-    /// About how much memory it takes.
+    /// Approximate memory use in bytes.
     fn size(&self) -> usize {
         size_of::<Self>()
             + self.username.len()
@@ -55,9 +57,9 @@ impl Account {
     }
 }
 
-/// The spool of accounting entries that wait to be written: the one queue in the store, and bounded
-/// by number and by bytes. When it is full the oldest entry goes and is counted as lost. Cheap to
-/// clone; all clones are one spool.
+/// The spool of accounting entries that wait to be written: the only queue of the store, bounded by
+/// entries and by bytes. A full spool drops its oldest entry and counts it as lost. Cheap to clone;
+/// all clones share one spool.
 #[derive(Clone, Debug)]
 pub struct Accounting(Arc<Mutex<Spool>>);
 
@@ -67,13 +69,13 @@ struct Spool {
     bytes: usize,
     max_entries: usize,
     max_bytes: usize,
-    /// Entries that have left at the front since the beginning: names the first that is left.
+    /// Entries removed at the front so far, which numbers the first remaining one.
     gone: u64,
     lost: u64,
 }
 
 impl Accounting {
-    /// A spool of so many entries and bytes at the most.
+    /// Creates a spool with a maximum number of entries and of bytes.
     #[must_use]
     pub fn new(max_entries: usize, max_bytes: usize) -> Self {
         Self(Arc::new(Mutex::new(Spool {
@@ -86,7 +88,7 @@ impl Accounting {
         })))
     }
 
-    /// Adds an entry; never waits for the store.
+    /// Adds an entry. Never waits for the store.
     pub fn push(&self, entry: Account) {
         let mut spool = self.spool();
         spool.bytes += entry.size();
@@ -97,38 +99,38 @@ impl Accounting {
         }
     }
 
-    /// Counts entries that were lost before they came here.
+    /// Counts entries that were lost before they reached the spool.
     pub fn lose(&self, entries: u64) {
         self.spool().lost += entries;
     }
 
-    /// Entries that wait.
+    /// Number of entries that wait to be written.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.spool().entries.len()
     }
 
-    /// Entries that were lost since the beginning.
+    /// Number of entries lost since the process started.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.spool().lost
     }
 
-    /// The oldest entries, and the name of the first for [`written`](Self::written).
+    /// Returns the oldest entries, and the number of the first for [`written`](Self::written).
     pub(crate) fn peek(&self, limit: usize) -> (u64, Vec<Account>) {
         let spool = self.spool();
         (spool.gone, spool.entries.iter().take(limit).cloned().collect())
     }
 
-    /// Takes out the `count` entries from `first` on, those that have not been lost meanwhile.
+    /// Removes the `count` entries from number `first` on, unless they were lost meanwhile.
     pub(crate) fn written(&self, first: u64, count: usize) {
         let mut spool = self.spool();
         while spool.gone < first + count as u64 && spool.pop() {}
     }
 
     fn spool(&self) -> std::sync::MutexGuard<'_, Spool> {
-        // A panic aborts the process; where it does not, in tests, the spool is whole between two
-        // statements.
+        // A panic aborts the process. Where it does not, in tests, the spool is consistent between
+        // any two statements.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,146 +1,164 @@
+//! The interface to the place where a node's records are kept, and the types that cross it.
+
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::accounting::Account;
-use crate::change::Change;
 use crate::error::StoreError;
 use crate::record::{Record, RecordId};
 
-/// How long a heartbeat counts.
+/// How long a heartbeat is fresh.
 pub(crate) const HEARTBEAT_LIFETIME: Duration = Duration::from_secs(20);
 
 /// Where a node's records are kept.
 ///
-/// First [`restore`](Self::restore), once; then [`begin_full`](Self::begin_full), each record by
-/// [`write`](Self::write), and [`end_full`](Self::end_full); from then on the changes by
-/// [`write`](Self::write). After an error that ended the connection, and whenever the kind is
-/// [`NeedsFull`](crate::ErrorKind::NeedsFull), the way starts at `begin_full` again. Every call
-/// ends within the home's timeouts.
+/// Call [`restore`](Self::restore) once; then [`begin_full`](Self::begin_full),
+/// [`write`](Self::write) for each record, and [`end_full`](Self::end_full); from then on `write`
+/// for changes. After an error that ended the connection, and after any error of the kind
+/// [`NeedsFull`](crate::ErrorKind::NeedsFull), start at `begin_full` again. Every call returns
+/// within the timeouts of the implementation.
 pub trait Directory: Send + 'static {
-    /// Claims the node's directory for this process and reads what the process before left. Waits
-    /// for `patience` at the most, and then gives what it has. Where another server's heartbeat
-    /// is fresh, it waits longer: until that one beats again, or is seen to have ended.
+    /// Claims the node's directory for this process and reads the records of the previous process.
+    /// Returns after `patience` with the records read by then. While the heartbeat of another
+    /// server is fresh it waits longer: until that server sends another one, or has ended.
     fn restore(&mut self, patience: Duration) -> impl Future<Output = Restored> + Send;
 
-    /// Connects if need be, and starts a comparison: what the directory holds and is not written
-    /// until [`end_full`](Self::end_full) is stale.
+    /// Connects if necessary, and starts a comparison: a record in the directory that is not
+    /// written until [`end_full`](Self::end_full) is stale.
     ///
     /// # Errors
-    /// When the home is not there, or another process has taken over.
+    /// The store is unreachable, or another process has taken over the node's name.
     fn begin_full(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Reads what [`restore`](Self::restore) has not read, a batch at a time: none when nothing is
-    /// left. After `begin_full`.
+    /// Reads the next batch of records that [`restore`](Self::restore) has not read; an empty
+    /// result when none is left. Call it after `begin_full`.
     ///
     /// # Errors
-    /// When it could not be read.
+    /// The batch could not be read.
     fn read_late(&mut self) -> impl Future<Output = Result<Restored, StoreError>> + Send;
 
-    /// Writes changes, all or none, in one round trip. A few hundred at the most.
+    /// Writes a few hundred changes, all or none, in one round trip.
     ///
     /// # Errors
-    /// When nothing was written, or nobody knows whether it was.
+    /// Nothing was written, or it is unknown whether anything was.
     fn write(&mut self, changes: &[Change]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Ends the comparison: deletes what is stale and this process answers for. Gives how many
-    /// records those were.
+    /// Ends the comparison: deletes the stale records that belong to this process. Returns their
+    /// number.
     ///
     /// # Errors
-    /// When not all of them could be deleted.
+    /// Not all of them could be deleted.
     fn end_full(&mut self) -> impl Future<Output = Result<usize, StoreError>> + Send;
 
-    /// Tells the fleet that this node lives, until `lifetime` has passed without another report.
+    /// Reports to the fleet that this node is alive. The report expires after `lifetime`.
     ///
     /// # Errors
-    /// When it could not be told.
+    /// The report could not be written.
     fn heartbeat(
         &mut self,
         report: &NodeReport,
         lifetime: Duration,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Appends accounting entries, in their order.
+    /// Appends accounting entries in order.
     ///
     /// # Errors
-    /// When they were not appended, or nobody knows whether they were.
+    /// They were not appended, or it is unknown whether they were.
     fn account(
         &mut self,
         entries: &[Account],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Tells the fleet that this node stops, and gives its name up for the next process. The
-    /// records stay.
+    /// Removes this node from the registry and releases its name for the next process. The records
+    /// stay.
     ///
     /// # Errors
-    /// When it could not be told; then its last report ends by itself, and the name is free after
-    /// that.
+    /// It could not be done: the name is free once the last report has expired.
     fn leave(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }
 
-    /// Looks for signs of loss that no write shows: asked after each heartbeat.
+    /// Looks for signs of loss that no write reveals. Called after each heartbeat.
     ///
     /// # Errors
-    /// When the home does not answer. One that does not tell is no error.
+    /// The store does not answer. A store that refuses the question is no error.
     fn inspect(&mut self) -> impl Future<Output = Result<Inspection, StoreError>> + Send {
         async { Ok(Inspection::default()) }
+    }
+}
+
+/// A change of an allocation since its record was last written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Writes the record as it is now.
+    Put(Box<Record>),
+    /// Deletes the record: the allocation has ended.
+    Delete(RecordId),
+}
+
+impl Change {
+    /// The record that the change concerns.
+    #[must_use]
+    pub fn id(&self) -> RecordId {
+        match self {
+            Self::Put(record) => record.id,
+            Self::Delete(id) => *id,
+        }
     }
 }
 
 /// The outcome of an inspection of the directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
-    /// Records of a random sample that this process has written, and that are gone.
+    /// Records that this process has written and that are missing, in a random sample.
     pub missing: usize,
-    /// Entries of the accounting stream, if the home tells.
+    /// Entries of the accounting stream, if the store says so.
     pub accounting_entries: Option<u64>,
-    /// Accounting entries that this process has removed since it started, to make room for
-    /// records.
+    /// Accounting entries that this process has removed since its start to make room for records.
     pub accounting_trimmed: u64,
-    /// Whether the home may evict records when it is full, if it tells.
+    /// Whether a full store may evict records, if the store says so.
     pub may_evict: Option<bool>,
 }
 
-/// What a node tells the others of itself.
+/// The report of a node to the fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeReport {
-    /// Where clients reach it, by transport: "udp", "tcp", "tls", "dtls".
+    /// Addresses at which clients reach the node, by transport: "udp", "tcp", "tls", "dtls".
     pub addresses: Vec<(String, SocketAddr)>,
-    /// The name that its certificate is for, which a client asks for over TLS and DTLS; empty:
-    /// none.
+    /// The name in the node's certificate, which clients verify over TLS and DTLS; empty for none.
     pub tls_name: String,
-    /// Its allocations.
+    /// Number of live allocations.
     pub allocations: u64,
-    /// How many it can have; 0 is unknown.
+    /// Maximum number of allocations; 0 if unknown.
     pub capacity: u64,
-    /// "serving" or "draining".
+    /// State of the node: "serving" or "draining".
     pub state: String,
 }
 
-/// What a process left behind.
+/// The records that the previous process left.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// The records that can be read and have not ended.
+    /// Readable records of allocations that have not expired.
     pub records: Vec<Record>,
-    /// Records that can be read and have ended meanwhile; they are among the next count, too.
+    /// Readable records of allocations that have expired; `not_restored` counts them too.
     pub ended: Vec<Record>,
-    /// How many there were that cannot be restored, by reason: a metric's label.
+    /// Number of records that cannot be restored, by reason, which is a metric's label.
     pub not_restored: BTreeMap<&'static str, u64>,
-    /// How it went.
+    /// Whether every record was read.
     pub outcome: Outcome,
 }
 
 impl Restored {
-    /// Whether there was nothing.
+    /// Whether no record was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty() && self.ended.is_empty() && self.not_restored.is_empty()
     }
 
-    /// Counts a record that cannot be restored. turnd adds its own reasons, such as a port that is
-    /// taken.
+    /// Counts records that cannot be restored. turnd adds reasons of its own, such as a port that
+    /// is in use.
     pub fn lose(&mut self, reason: &'static str, records: u64) {
         if records > 0 {
             *self.not_restored.entry(reason).or_default() += records;
@@ -148,24 +166,23 @@ impl Restored {
     }
 }
 
-/// How restoring went.
+/// Whether a restore has read every record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
-    /// All that was there was read.
+    /// Every record was read.
     #[default]
     Complete,
-    /// The home was not reached, or not in time: the records are those read until then, perhaps
-    /// none.
+    /// The store was not reached, or not in time. The records are those read by then, perhaps none.
     Incomplete(StoreError),
 }
 
-/// The ids among `known` that were not offered since the comparison began.
+/// The ids of this process that have not been offered since the comparison began.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison(pub(crate) HashSet<RecordId>);
 
 impl Comparison {
-    /// These are known, whether they could be written or not: a store that is full keeps what it
-    /// has of them.
+    /// Marks the records of these changes as offered, whether they could be written or not: a full
+    /// store keeps the versions it has.
     pub(crate) fn offered(&mut self, changes: &[Change]) {
         for change in changes {
             self.0.remove(&change.id());

@@ -1,36 +1,38 @@
-/// What kind of trouble a store makes: the label of the error counter.
+//! Errors of the store, by kind: the kind decides about retries and is a label of a metric.
+
+/// The kind of a store error: the label of the error counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// Nobody answers at the address, or the connection broke.
+    /// No server answers at the address, or the connection broke.
     Unreachable,
-    /// No answer in time: the server hangs, or the network does.
+    /// No answer within the timeout: the server or the network hangs.
     Timeout,
-    /// The user or the password is wrong, or the user may not do this.
+    /// The user or the password is wrong, or the user lacks a permission.
     Auth,
     /// The server is full (`maxmemory`) and refuses writes.
     Full,
     /// The server refuses writes for another reason: a replica, or a disk that it cannot write to.
     ReadOnly,
-    /// The server starts and does not answer yet.
+    /// The server is loading its data and does not answer yet.
     Loading,
-    /// The server runs a long script of another client.
+    /// The server is busy with a long script of another client.
     Busy,
-    /// The server has fewer replicas than it must have to take writes.
+    /// The server has fewer replicas than it requires to accept writes.
     NoReplicas,
-    /// The server is a replica that has lost its primary, or Sentinel names no primary.
+    /// The server is a replica without a primary, or Sentinel names no primary.
     NoPrimary,
-    /// The cluster moves the node's keys, or is down.
+    /// The cluster is moving the node's keys, or is down.
     Cluster,
-    /// Another process has taken over this node's records.
+    /// Another process has claimed this node's name.
     Fenced,
-    /// The directory was lost, or is another one: all is to be offered again.
+    /// The directory is empty or another one: every record must be written again.
     NeedsFull,
-    /// Any other answer.
+    /// Any other error reply.
     Other,
 }
 
 impl ErrorKind {
-    /// All of them, in the order of [`index`](Self::index).
+    /// All kinds, in the order of [`index`](Self::index).
     pub const ALL: [Self; 13] = [
         Self::Unreachable,
         Self::Timeout,
@@ -47,18 +49,19 @@ impl ErrorKind {
         Self::Other,
     ];
 
-    /// Its place in [`ALL`](Self::ALL).
+    /// Its index in [`ALL`](Self::ALL).
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// What the operator can do about it, where that is known.
+    /// The remedy for the operator, where there is one.
     #[must_use]
     pub const fn remedy(self) -> Option<&'static str> {
         match self {
             Self::Auth => Some(
-                "set store.username and store.password, and give that user the rights that docs/store.md names",
+                "set store.username and store.password, and grant that user the permissions listed \
+                 in docs/store.md",
             ),
             Self::Full => {
                 Some("raise maxmemory of the Redis server, or lower accounting.stream_entries")
@@ -68,7 +71,7 @@ impl ErrorKind {
         }
     }
 
-    /// For a metric's label.
+    /// Its name in metric labels and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -88,26 +91,26 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the server answered and the connection is as good as before. Where another server
-    /// may be the right one by now, it is not.
+    /// Whether the connection is still usable after this error. It is not where another server may
+    /// be the right one by now.
     pub(crate) const fn keeps_connection(self) -> bool {
         matches!(self, Self::Full | Self::Busy | Self::Fenced | Self::NeedsFull)
     }
 
-    /// Whether trying again cannot help: a restore ends at once. All other trouble may be over in a
-    /// second.
+    /// Whether a retry cannot help, so that a restore ends at once. Any other error may be over in
+    /// a second.
     pub(crate) const fn is_final(self) -> bool {
         matches!(self, Self::Auth | Self::Fenced)
     }
 }
 
-/// The store did not do what it was asked to.
+/// An operation of the store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {text}", kind.name())]
 pub struct StoreError {
-    /// What kind of trouble.
+    /// The kind of the error.
     pub kind: ErrorKind,
-    /// For people. Holds no secret.
+    /// Text for operators. Contains no secret.
     pub text: String,
 }
 

@@ -1,3 +1,5 @@
+//! The secret that a fleet shares, and the keys that are derived from it.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,19 +7,19 @@ use std::time::Duration;
 use ring::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
-/// For so long a subkey is the one to make new things with.
+/// How long a subkey is the current one.
 pub const EPOCH: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The least entropy that a secret of the fleet can have, in bytes.
+/// Minimum length of a fleet's secret, in bytes.
 const MIN_LEN: usize = 32;
 
-/// The epoch of a Unix time in seconds. Every server of a fleet counts alike.
+/// The epoch of a Unix time in seconds. It is the same on every server of a fleet.
 #[must_use]
 pub fn epoch_at(unix: u64) -> u64 {
     unix / EPOCH.as_secs()
 }
 
-/// What a subkey is for: keys of different purposes tell nothing of each other.
+/// The purpose of a subkey. Keys of different purposes are independent of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The MAC in nonces.
@@ -38,21 +40,21 @@ impl Purpose {
     }
 }
 
-/// The secret that a fleet shares, from a file. Keys are HKDF-SHA256 of it, of a purpose and of an
-/// epoch; none of them is ever stored. Wiped when the last copy is dropped, never printed.
+/// The secret that a fleet shares, from a file. Each key is HKDF-SHA256 of the secret, a purpose
+/// and an epoch; no key is ever stored. Wiped when the last copy is dropped, never printed.
 #[derive(Clone)]
 pub struct FleetKey(Arc<Zeroizing<Vec<u8>>>);
 
-/// A secret that is too short.
+/// The secret is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a fleet key needs at least {MIN_LEN} random bytes, this one has {0}")]
+#[error("the fleet key has {0} bytes; it needs at least {MIN_LEN} random bytes")]
 pub struct WeakFleetKey(pub usize);
 
 impl FleetKey {
-    /// From at least 32 random bytes.
+    /// Takes at least 32 random bytes.
     ///
     /// # Errors
-    /// When there are fewer.
+    /// The secret is shorter.
     pub fn new(secret: &[u8]) -> Result<Self, WeakFleetKey> {
         if secret.len() < MIN_LEN {
             Err(WeakFleetKey(secret.len()))
@@ -77,8 +79,8 @@ impl FleetKey {
         Subkey(bytes)
     }
 
-    /// The key that nonces are made with at a Unix time in seconds, and the one before it, which
-    /// still verifies.
+    /// The key that mints nonces at a Unix time in seconds, and the previous one, which still
+    /// verifies them.
     #[must_use]
     pub fn nonce_keys(&self, unix: u64) -> [Subkey; 2] {
         let epoch = epoch_at(unix);
@@ -92,12 +94,12 @@ impl fmt::Debug for FleetKey {
     }
 }
 
-/// 32 bytes that are as good as random. Wiped when dropped, never printed.
+/// A derived key of 32 pseudorandom bytes. Wiped when dropped, never printed.
 #[derive(Clone)]
 pub struct Subkey(Zeroizing<[u8; 32]>);
 
 impl Subkey {
-    /// The key itself.
+    /// The bytes of the key.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -1,17 +1,18 @@
+//! The lock file that keeps two servers of one host from using the same node id.
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::incarnation::Incarnation;
-use crate::node::NodeId;
+use crate::node::{Incarnation, NodeId};
 
-/// How many processes that have held a lock its file names: one that ended before its claim must
-/// not hide the one before it.
+/// Maximum number of previous holders that a lock file names: a process that ended before its claim
+/// must not hide the one before it.
 const HOLDERS: usize = 16;
 
-/// A node id held on this host, by an advisory lock of a file: SO_REUSEPORT would let two servers
-/// of one name share their ports unnoticed. Let go when dropped, and by the kernel when the process
-/// ends in whatever way.
+/// A node id locked on this host, by an advisory lock on a file: SO_REUSEPORT would let two servers
+/// of one name share their ports unnoticed. Released when dropped, and by the kernel however the
+/// process ends.
 #[derive(Debug)]
 pub struct NodeLock {
     _file: File,
@@ -19,47 +20,49 @@ pub struct NodeLock {
     ended: Vec<Incarnation>,
 }
 
-/// Why a node id cannot be held.
+/// Why a node id cannot be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another server runs under it.
+    /// Another process holds the lock.
     #[error(
-        "the node id {node} is held by {holder} (lock file {path}): two servers of one name would share ports and overwrite each other's \
-         allocations; give this one another store.node_id, or end the other"
+        "the node id {node} is in use by {holder} (lock file {path}): two servers of one name \
+         would share ports and overwrite each other's allocations; give this server another \
+         store.node_id, or stop the other one"
     )]
     Held {
-        /// The node id.
+        /// The node id that is in use.
         node: NodeId,
-        /// "process 123", as far as the file tells.
+        /// The holder, such as "process 123", if the file names it.
         holder: String,
-        /// The lock file.
+        /// Path of the lock file.
         path: PathBuf,
     },
-    /// The file cannot be made or locked.
+    /// The file cannot be created or locked.
     #[error(
-        "cannot hold the node id by the lock file {path}: {source}; let the user that this server runs as write in its folder, or name \
-         another one that all servers of this host use: store.lock_directory"
+        "cannot lock the node id with the file {path}: {source}; let this server's user write in \
+         its folder, or set store.lock_directory to another folder that all servers of this host \
+         use"
     )]
     Io {
-        /// The lock file.
+        /// Path of the lock file.
         path: PathBuf,
-        /// The reason.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl NodeLock {
-    /// Holds `node` by the file `<node>.lock` in `directory`, which is made if it is not there, and
-    /// writes into it who holds it.
+    /// Locks `node` with the file `<node>.lock` in `directory`, which is created if it is missing,
+    /// and writes the process id and the incarnation into the file.
     ///
     /// # Errors
-    /// When another process holds it, or the file cannot be made.
+    /// Another process holds the lock, or the file cannot be created.
     pub fn acquire(directory: &Path, node: &NodeId, me: Incarnation) -> Result<Self, LockError> {
         let path = directory.join(format!("{node}.lock"));
         let failed = |source| LockError::Io { path: path.clone(), source };
         fs::create_dir_all(directory).map_err(failed)?;
-        // Not truncated before the lock is ours: the file tells who holds it. It is never removed,
-        // or a third server could lock a new one.
+        // Not truncated before the lock is ours: the file names the holder. It is never removed, or
+        // a third server could lock a new one.
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -78,7 +81,7 @@ impl NodeLock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        // Where they cannot be read they are not known, and then their heartbeats count.
+        // If they cannot be read, their heartbeats decide.
         let ended: Vec<Incarnation> =
             read(&mut file).lines().skip(1).filter_map(Incarnation::parse).take(HOLDERS).collect();
         let mut text = format!("{}\n{me}\n", std::process::id());
@@ -92,24 +95,24 @@ impl NodeLock {
         Ok(Self { _file: file, path, ended })
     }
 
-    /// The latest processes that held the lock. They have ended for certain, since it is held now:
-    /// no process needs to wait for their heartbeats.
+    /// The latest processes that held the lock. They have certainly ended, since this process holds
+    /// it now: their heartbeats can be ignored.
     #[must_use]
     pub fn ended(&self) -> &[Incarnation] {
         &self.ended
     }
 
-    /// The lock file.
+    /// Path of the lock file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// The file's text as far as it is this program's.
+/// The text of the file, up to the length that this program writes.
 fn read(file: &mut File) -> String {
     let mut text = Vec::new();
-    // Bounded: whoever holds the lock may have written anything.
+    // Bounded: the holder of the lock may have written anything.
     let read = file.take(64 * (HOLDERS as u64 + 1)).read_to_end(&mut text);
     String::from_utf8(text).ok().filter(|_| read.is_ok()).unwrap_or_default()
 }

@@ -1,12 +1,13 @@
+//! The directory of a server without a store.
+
 use std::time::Duration;
 
 use crate::accounting::Account;
-use crate::change::Change;
-use crate::directory::{Directory, NodeReport, Restored};
+use crate::directory::{Change, Directory, NodeReport, Restored};
 use crate::error::StoreError;
 
-/// The embedded default: the allocations live in the workers and end with the process, so that
-/// there is nothing to keep and nothing to run.
+/// The embedded default: allocations live in the workers and end with the process, so every
+/// operation succeeds and does nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory;
 

@@ -1,3 +1,5 @@
+//! The writer's state as other threads read it, for metrics and readiness.
+
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -5,26 +7,26 @@ use std::time::{Duration, Instant};
 use crate::directory::Inspection;
 use crate::error::{ErrorKind, StoreError};
 
-/// How the writer and its store stand.
+/// The state of the writer and its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// There is none but the process's own memory.
+    /// No store is configured.
     Off = 0,
-    /// Not connected, and trying.
+    /// Not connected; retrying.
     Connecting = 1,
-    /// Connected, and all is compared with what is there.
+    /// Connected; all records are being compared with those in the store.
     Comparing = 2,
-    /// Connected; changes are written as they come.
+    /// Connected; changes are written as they happen.
     Connected = 3,
-    /// Connected, but the store refuses writes: it is full, or read-only.
+    /// Connected, but the store rejects writes: it is full or read-only.
     Refused = 4,
-    /// Another process has this node's name: no record is written until the name is free.
+    /// Another process has this node's name; no record is written until the name is free.
     Fenced = 5,
 }
 
 impl State {
-    /// All of them.
+    /// All states, in the order of their numbers.
     pub const ALL: [Self; 6] = [
         Self::Off,
         Self::Connecting,
@@ -34,7 +36,7 @@ impl State {
         Self::Fenced,
     ];
 
-    /// For a metric's label.
+    /// Its name in metric labels and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,8 +50,7 @@ impl State {
     }
 }
 
-/// What the writer shows of itself, for metrics. Cheap to clone; reading never waits for the
-/// writer.
+/// The writer's state and counters. Cheap to clone; reading never waits for the writer.
 #[derive(Clone, Debug)]
 pub struct Status(Arc<Shared>);
 
@@ -57,7 +58,7 @@ pub struct Status(Arc<Shared>);
 struct Shared {
     base: Instant,
     state: AtomicU8,
-    /// Milliseconds after `base`, plus one; 0 when everything is written.
+    /// Milliseconds since `base`, plus one; 0 when everything is written.
     unwritten_since: AtomicU64,
     depth: AtomicU64,
     written: AtomicU64,
@@ -69,28 +70,28 @@ struct Shared {
     inspection: Mutex<Inspection>,
 }
 
-/// What [`Status::read`] gives.
+/// A snapshot of a [`Status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusReport {
-    /// How it stands.
+    /// State of the writer.
     pub state: State,
-    /// The age of the oldest change that is not known to be written: what a crash now would lose.
+    /// Age of the oldest change not known to be written: a crash now would lose it.
     pub lag: Duration,
-    /// Changes that are not known to be written.
+    /// Number of changes not known to be written.
     pub depth: u64,
-    /// Changes written since the beginning.
+    /// Changes written since the start.
     pub written: u64,
-    /// Records that were found in the store and nobody knew of, and that were deleted.
+    /// Stale records that were found in the store and deleted.
     pub deleted_stale: u64,
-    /// Comparisons of the whole directory that were finished.
+    /// Completed comparisons of the whole directory.
     pub comparisons: u64,
-    /// Errors since the beginning, by kind.
+    /// Errors since the start, by kind.
     pub errors: [u64; ErrorKind::ALL.len()],
-    /// The latest error.
+    /// The most recent error, if any.
     pub last_error: Option<StoreError>,
-    /// Records that inspections since the beginning have found missing.
+    /// Records that inspections have found missing since the start.
     pub missing: u64,
-    /// The latest inspection.
+    /// Result of the most recent inspection.
     pub inspection: Inspection,
 }
 
@@ -111,19 +112,19 @@ impl Status {
         }))
     }
 
-    /// Of a server whose store is its own memory.
+    /// The status of a server without a store.
     #[must_use]
     pub fn off() -> Self {
         Self::new(State::Off)
     }
 
-    /// How the writer stands.
+    /// State of the writer.
     #[must_use]
     pub fn state(&self) -> State {
         State::ALL[usize::from(self.0.state.load(Relaxed))]
     }
 
-    /// Everything.
+    /// Takes a snapshot of all values.
     #[must_use]
     pub fn read(&self) -> StatusReport {
         let lag = match self.0.unwritten_since.load(Relaxed) {
@@ -146,7 +147,7 @@ impl Status {
 
     pub(crate) fn set_state(&self, state: State) {
         if self.state() != state {
-            tracing::info!(state = state.name(), "store");
+            tracing::info!(state = state.name(), "store state changed");
         }
         self.0.state.store(state as u8, Relaxed);
     }
@@ -173,7 +174,7 @@ impl Status {
         *self.0.inspection.lock().unwrap_or_else(PoisonError::into_inner) = inspection;
     }
 
-    /// Accounts were refused, which stops nothing else.
+    /// Records that accounting entries were rejected, which stops nothing else.
     pub(crate) fn accounts_refused(&self, error: &StoreError) {
         self.0.errors[error.kind.index()].fetch_add(1, Relaxed);
         *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
@@ -182,7 +183,7 @@ impl Status {
     pub(crate) fn failed(&self, error: &StoreError) {
         self.0.errors[error.kind.index()].fetch_add(1, Relaxed);
         let mut last = self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        // An outage is one line, not one a second.
+        // One line per outage, not one per retry.
         if last.as_ref().is_none_or(|last| last.kind != error.kind)
             || self.state() == State::Connected
         {

@@ -11,7 +11,7 @@ use causeway_store::{
 };
 use tokio::sync::oneshot;
 
-/// What one call to `drain` does.
+/// The result of one call to `drain`.
 #[derive(Clone, Copy)]
 enum Turn {
     /// Some owner has not answered; nothing comes.
@@ -32,19 +32,19 @@ struct Script {
     log: Log,
 }
 
-/// What was asked of both, in order.
+/// The calls to both, in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     fn note(&self, what: impl Into<String>) {
-        self.0.lock().expect("nobody panicked").push(what.into());
+        self.0.lock().expect("no thread panicked").push(what.into());
     }
 
     async fn until(&self, what: &str) -> Vec<String> {
         let start = Instant::now();
         loop {
-            let all = self.0.lock().expect("nobody panicked").clone();
+            let all = self.0.lock().expect("no thread panicked").clone();
             if all.iter().any(|one| one == what) {
                 return all;
             }
@@ -137,7 +137,7 @@ impl Directory for Book {
     }
 }
 
-/// What happened until the comparison has ended.
+/// The calls until the comparison has ended.
 async fn play(turns: &[Turn]) -> Vec<String> {
     let log = Log::default();
     let source = Script {

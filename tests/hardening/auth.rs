@@ -1,14 +1,14 @@
 //! Rows of who is let in, through the server.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use causeway_auth::{Known, LimiterSettings, NonceKey, NonceKeys, Refusal, RestName, RestSecret};
-use causeway_relay::{Command, Discard, Transport, challenge_is_modest};
+
+use causeway_auth::{Known, NonceKey, NonceKeys, Refusal, RestName, RestSecret};
+use causeway_relay::{Command, Transport};
 use causeway_tests::addresses::{client, peer};
-use causeway_tests::{Client, Fill, Lab, Reaction, Setup};
+use causeway_tests::{Client, Fill, Lab, Setup};
 use causeway_wire::attribute::{
-    AttributeType, ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress,
+    ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress,
 };
 use causeway_wire::{Message, Method, TransactionId};
 

@@ -1,23 +1,13 @@
 //! Rows of Binding, on the codec: NAT discovery, and unknown attributes.
 
-use std::time::{Duration, Instant};
 use causeway_wire::attribute::{
-    AlternateDomain, AttributeError, AttributeType, ChangeRequest, Data, ErrorCodeAttribute, Nonce,
-    Padding, PasswordAlgorithms, Priority, Realm, ResponseAddress, ResponsePort, Software,
-    UnknownAttributes, Username, XorMappedAddress, XorPeerAddress,
+    AttributeType, ChangeRequest, ErrorCodeAttribute, Padding, Priority, ResponseAddress,
+    ResponsePort, UnknownAttributes,
 };
-use causeway_wire::binding::{
-    self, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Usage,
-};
-use causeway_wire::stream::{self, FramingError, frame_len};
-use causeway_wire::{
-    ChannelData, ChannelRange, Class, DecodeError, EncodeError, ErrorCode, HEADER_LEN,
-    IntegrityKey, Message, MessageWriter, Method, TransactionId, Transport,
-};
+use causeway_wire::binding::{self, MAX_ANSWER_LEN, Received, Silence, Usage};
+use causeway_wire::{Class, ErrorCode, Message, MessageWriter, Method, TransactionId, Transport};
 
 const ID: TransactionId = TransactionId([0xA5; 12]);
-
-const KEY: &[u8] = b"a key";
 
 /// What fills a buffer before it is written to.
 const DIRT: u8 = 0xDD;
@@ -29,15 +19,6 @@ fn write(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let len = writer.finish();
     buffer.truncate(len);
     buffer
-}
-
-/// A request's header that announces `length` bytes of attributes.
-fn header(method: Method, length: u16) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER_LEN];
-    let len = MessageWriter::new(&mut bytes, Class::Request, method, ID).unwrap().finish();
-    assert_eq!(len, HEADER_LEN);
-    bytes[2..4].copy_from_slice(&length.to_be_bytes());
-    bytes
 }
 
 #[test]
@@ -179,7 +160,7 @@ fn answer_of(bytes: &[u8], usage: Usage) -> Result<Vec<u8>, Silence> {
     Ok(out[..answer.len].to_vec())
 }
 
-fn received() -> Received {
+pub(crate) fn received() -> Received {
     let address = |text: &str| text.parse().unwrap();
     Received {
         source: address("[2001:db8::1]:1"),

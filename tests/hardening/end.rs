@@ -1,21 +1,9 @@
 //! Rows of peers that fail and of allocations that end, through the server.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-use causeway_relay::{
-    BindFailure, Command, Completion, Discard, EndReason, IcmpNotice, Limits, Transport,
-};
-use causeway_tests::addresses::{client, client_v6, peer, peer_v6};
-use causeway_tests::{Client, Fill, Lab, Reaction};
-use causeway_wire::attribute::{
-    AddressFamily, AttributeType, ChannelNumberAttribute, ErrorCodeAttribute, Lifetime,
-    RequestedTransport, XorPeerAddress,
-};
-use causeway_wire::{ChannelRange, Class, Message, MessageWriter, Method};
-
-const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
-
-const EMPTY: Fill<'static> = &|_| Ok(());
+use causeway_relay::{BindFailure, Completion, Discard, IcmpNotice};
+use causeway_tests::addresses::{peer, peer_v6};
+use causeway_tests::{Client, Lab, Reaction};
+use causeway_wire::attribute::AddressFamily;
 
 #[test]
 fn h38_one_peer_that_cannot_be_reached_harms_no_other() {

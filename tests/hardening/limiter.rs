@@ -1,16 +1,14 @@
 //! Rows of the limiter: requests without credentials, and floods of them.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use causeway_auth::{Known, LimiterSettings, NonceKey, NonceKeys, Refusal, RestName, RestSecret};
-use causeway_relay::{Command, Discard, Transport, challenge_is_modest};
-use causeway_tests::addresses::{client, peer};
+use std::time::Duration;
+
+use causeway_auth::LimiterSettings;
+use causeway_relay::{Discard, Transport, challenge_is_modest};
+use causeway_tests::addresses::client;
 use causeway_tests::{Client, Fill, Lab, Reaction, Setup};
-use causeway_wire::attribute::{
-    AttributeType, ChannelNumberAttribute, Lifetime, RequestedTransport, XorPeerAddress,
-};
-use causeway_wire::{Message, Method, TransactionId};
+use causeway_wire::attribute::{AttributeType, RequestedTransport};
+use causeway_wire::{Method, TransactionId};
 
 const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
 

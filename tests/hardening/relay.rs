@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::time::Duration;
-use causeway_relay::{
-    BindFailure, Command, Completion, Discard, EndReason, IcmpNotice, Limits, Transport,
-};
-use causeway_tests::addresses::{client, client_v6, peer, peer_v6};
+
+use causeway_relay::{BindFailure, Command, Discard, EndReason, Limits, Transport};
+use causeway_tests::addresses::{client, client_v6, peer};
 use causeway_tests::{Client, Fill, Lab, Reaction};
 use causeway_wire::attribute::{
-    AddressFamily, AttributeType, ChannelNumberAttribute, ErrorCodeAttribute, Lifetime,
-    RequestedTransport, XorPeerAddress,
+    AttributeType, ChannelNumberAttribute, ErrorCodeAttribute, Lifetime, RequestedTransport,
+    XorPeerAddress,
 };
 use causeway_wire::{ChannelRange, Class, Message, MessageWriter, Method};
 

@@ -1,21 +1,10 @@
 //! Rows of retransmitted requests, through the server.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-use causeway_relay::{
-    BindFailure, Command, Completion, Discard, EndReason, IcmpNotice, Limits, Transport,
-};
-use causeway_tests::addresses::{client, client_v6, peer, peer_v6};
 use causeway_tests::{Client, Fill, Lab, Reaction};
-use causeway_wire::attribute::{
-    AddressFamily, AttributeType, ChannelNumberAttribute, ErrorCodeAttribute, Lifetime,
-    RequestedTransport, XorPeerAddress,
-};
-use causeway_wire::{ChannelRange, Class, Message, MessageWriter, Method};
+use causeway_wire::Method;
+use causeway_wire::attribute::{Lifetime, RequestedTransport};
 
 const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
-
-const EMPTY: Fill<'static> = &|_| Ok(());
 
 #[test]
 fn h36_a_retransmitted_allocate_gets_the_same_answer() {

@@ -1,19 +1,20 @@
 //! Section C, messages, and H15, on the codec.
 
 use std::time::{Duration, Instant};
+
 use causeway_wire::attribute::{
-    AlternateDomain, AttributeError, AttributeType, ChangeRequest, Data, ErrorCodeAttribute, Nonce,
-    Padding, PasswordAlgorithms, Priority, Realm, ResponseAddress, ResponsePort, Software,
-    UnknownAttributes, Username, XorMappedAddress, XorPeerAddress,
+    AlternateDomain, AttributeError, AttributeType, Data, ErrorCodeAttribute, Nonce, Padding,
+    PasswordAlgorithms, Priority, Realm, Software, UnknownAttributes, Username, XorMappedAddress,
+    XorPeerAddress,
 };
-use causeway_wire::binding::{
-    self, MAX_ANSWER_LEN, MAX_PLAIN_ANSWER_LEN, Received, Silence, Usage,
-};
+use causeway_wire::binding::{self, MAX_PLAIN_ANSWER_LEN, Usage};
 use causeway_wire::stream::{self, FramingError, frame_len};
 use causeway_wire::{
     ChannelData, ChannelRange, Class, DecodeError, EncodeError, ErrorCode, HEADER_LEN,
-    IntegrityKey, Message, MessageWriter, Method, TransactionId, Transport,
+    IntegrityKey, Message, MessageWriter, Method, TransactionId,
 };
+
+use crate::binding::received;
 
 const ID: TransactionId = TransactionId([0xA5; 12]);
 

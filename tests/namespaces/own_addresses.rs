@@ -108,7 +108,7 @@ fn h55_where_own_addresses_cannot_be_known_wildcard_listeners_are_refused_unless
                 &["--insecure-wildcard-listeners"],
                 Some("connect"),
             );
-            allowed.until_log("it is unknown which addresses are this host's");
+            allowed.until_log("cannot tell which addresses are this host's");
             allowed.end();
 
             let named = service::turnd_config(address, "", "");

@@ -201,7 +201,9 @@ fn put(value: &Value, id: TransactionId, add: &mut dyn FnMut(&dyn AttributeWrite
         Value::TieBreaker(kind, number) => {
             add(&RawAttribute::new(kind.0.into(), &number.to_be_bytes()));
         }
-        Value::Flag(kind) if *kind != Kind::DONT_FRAGMENT => add(&RawAttribute::new(kind.0.into(), &[])),
+        Value::Flag(kind) if *kind != Kind::DONT_FRAGMENT => {
+            add(&RawAttribute::new(kind.0.into(), &[]));
+        }
         Value::Error(code, reason) => add(&ErrorCode::new(*code, reason).unwrap()),
         Value::Unknown(kinds) => {
             add(&UnknownAttributes::new(

@@ -90,7 +90,7 @@ fn a_redis_that_is_not_there_delays_the_start_by_three_seconds_at_most() {
     let took = started.elapsed();
     println!("without Redis turnd opened after {took:.1?}");
     assert!(took < Duration::from_millis(4500), "{took:?}");
-    relay.service.until_log("opening without");
+    relay.service.until_log("starting without");
     let deadline = Instant::now() + Duration::from_secs(5);
     while relay.errors("unreachable") == 0 {
         assert!(Instant::now() < deadline, "no error is counted");
@@ -137,7 +137,7 @@ fn h47_calls_that_a_halted_redis_still_has_go_on_when_it_does() {
     relay.service.kill();
     redis.halt();
     relay.service.start_again();
-    relay.service.until_log("opening without");
+    relay.service.until_log("starting without");
     thread::sleep(Duration::from_millis(500));
     redis.resume();
     relay.service.until_metric("turnd_store_records_restored_late_total", 6);

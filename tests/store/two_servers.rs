@@ -26,7 +26,7 @@ fn h48_a_name_whose_server_lives_elsewhere_is_refused_and_can_be_taken_over_and_
         NODE,
         "heartbeat",
         "--take-over",
-        "waiting to see whether that server still runs",
+        "waiting to see whether the server with this node's name is alive",
     ] {
         assert!(said.contains(word), "it does not say {word:?}: {said}");
     }

@@ -1,5 +1,5 @@
-//! Accounts of what allocations have used: when one starts, while it goes on, when it ends. Each is
-//! a line of the log and, with a store, an entry of its stream.
+//! Accounting of allocations: an entry when one starts, while it is live, and when it ends. Each
+//! entry is a log line and, with a store, an entry of its stream.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,55 +12,55 @@ use causeway_store::{self as store, Account, Accounting, Event, RecordId};
 use crate::inbox::{Inbox, Outbox};
 use crate::records::{millis, traffic_to_store, transport_to_store};
 
-/// Maximum accounts that wait at a worker for the control side; beyond it the oldest is lost, and
-/// counted.
+/// Maximum number of entries that wait in a worker for the control side; beyond it the oldest is
+/// dropped and counted as lost.
 const WAITING: usize = 4096;
-/// Accounts in one letter.
+/// Maximum number of entries in one message.
 const BUNDLE: usize = 256;
-/// Maximum interim accounts in one turn of a worker.
+/// Maximum number of interim entries in one turn of a worker.
 const TURN: usize = 64;
-/// Lines after which the log's reader is waited for; its queue holds more.
+/// Number of lines after which to wait for the log's writer, whose queue holds more.
 const LINES: usize = 1024;
-/// How long a worker waits for room in a full letter box.
+/// How long to wait before a full mailbox is tried again.
 const RETRY: Duration = Duration::from_millis(50);
-/// Ended allocations that may wait for their turn among those that are due, beside as many as live.
+/// Number of ended allocations tolerated in the heap of due ones, beside as many as are live.
 const SPARE: usize = 1024;
 
-/// The reason of accounts that are made because the server stops.
+/// The reason of entries that are made because the server stops.
 pub(crate) const STOP: &str = "stop";
 
-/// Accounts on their way to the control side.
+/// Entries on their way to the control side.
 #[derive(Debug, Default)]
 pub(crate) struct Bundle {
     accounts: Vec<Account>,
-    /// How many more there were than the worker could keep.
+    /// Number of entries that the worker had to drop.
     lost: u64,
 }
 
 impl Bundle {
-    /// Into the spool that the store's writer empties.
+    /// Moves the entries into the spool that the store's writer empties.
     pub(crate) fn spool(self, spool: &Accounting) {
         self.accounts.into_iter().for_each(|account| spool.push(account));
         spool.lose(self.lost);
     }
 }
 
-/// A worker's accounts when the server stops: what waited, and the last ones of its allocations,
-/// each with its session.
+/// The last entries of a worker when the server stops: those that waited, and one for each of its
+/// allocations, with its session.
 pub(crate) struct Last {
     pub(crate) waiting: Bundle,
     pub(crate) accounts: Vec<(Account, String, AllocationId)>,
 }
 
 impl Last {
-    /// Into the log and the spool. Unlike a worker this may wait for the log's reader, so that no
-    /// line is dropped, until `deadline`.
+    /// Writes the entries to the log and the spool. Unlike a worker this may wait for the log's
+    /// writer until `deadline`, so that no line is dropped.
     pub(crate) fn tell(self, spool: Option<&Accounting>, deadline: Instant) {
         if let Some(spool) = spool {
             self.waiting.spool(spool);
         }
         for (count, (account, session, allocation)) in self.accounts.into_iter().enumerate() {
-            tell(&account, Some(&session), Some(allocation));
+            log_entry(&account, Some(&session), Some(allocation));
             if count % LINES == LINES - 1 && Instant::now() < deadline {
                 log::flush();
             }
@@ -71,7 +71,7 @@ impl Last {
     }
 }
 
-/// Moves the workers' accounts into the spool, whatever the store does, without end.
+/// Moves the workers' entries into the spool, whatever the state of the store. Never ends.
 pub(crate) async fn collect(mut inbox: Inbox<Bundle>, spool: Accounting) {
     while let Some(bundle) = inbox.next().await {
         bundle.spool(&spool);
@@ -79,34 +79,34 @@ pub(crate) async fn collect(mut inbox: Inbox<Bundle>, spool: Accounting) {
     std::future::pending::<()>().await;
 }
 
-/// A worker's accounts. It never waits for anybody.
+/// A worker's entries. It never waits for another thread.
 #[derive(Default)]
 pub(crate) struct Accounts {
     interim: Option<Duration>,
-    /// When which allocation is to be accounted for next; some have ended by then.
+    /// The allocations by the time of their next interim entry; some have ended by then.
     due: BinaryHeap<Reverse<(Duration, AllocationId)>>,
-    /// How many of those have ended, at the most.
+    /// Upper bound of the ended allocations in `due`.
     ended: usize,
     out: Option<Outbox<Bundle>>,
     waiting: VecDeque<Account>,
     lost: u64,
     retry_at: Option<Duration>,
-    /// The server stops: allocations that do not outlive it have their last account.
+    /// Whether the server stops: allocations that end with it have their last entry.
     stopping: bool,
 }
 
 impl Accounts {
-    /// An interim account every `interim` of an allocation's life.
+    /// Makes an interim entry every `interim` of an allocation's life.
     pub(crate) fn new(interim: Option<Duration>) -> Self {
         Self { interim, ..Self::default() }
     }
 
-    /// From now on accounts go to the store, too.
+    /// Sends entries to the store, too, from now on.
     pub(crate) fn send_to(&mut self, out: Outbox<Bundle>) {
         self.out = Some(out);
     }
 
-    /// An allocation has begun, or goes on in this process; it has lived for `age`.
+    /// Watches an allocation that has started, or was restored, at the age `age`.
     pub(crate) fn watch(&mut self, now: Duration, id: AllocationId, age: Duration) {
         if let Some(interim) = self.interim {
             let lived = Duration::from_nanos((age.as_nanos() % interim.as_nanos()) as u64);
@@ -114,7 +114,7 @@ impl Accounts {
         }
     }
 
-    /// An allocation has ended; `lives` tells of the others.
+    /// Stops watching an allocation that has ended. `lives` says whether another one is live.
     pub(crate) fn unwatch(&mut self, lives: impl Fn(AllocationId) -> bool) {
         if self.interim.is_none() {
             return;
@@ -126,7 +126,7 @@ impl Accounts {
         }
     }
 
-    /// Allocations that are to be accounted for now, each once.
+    /// The allocations whose interim entry is due now, each once.
     pub(crate) fn take_due(
         &mut self,
         now: Duration,
@@ -139,7 +139,7 @@ impl Accounts {
         {
             self.due.pop();
             if lives(id) {
-                // After a pause of the process one account is enough.
+                // After a pause of the process, one entry is enough.
                 self.due.push(Reverse(((due + interim).max(now + interim / 2), id)));
                 taken.push(id);
             } else {
@@ -149,13 +149,13 @@ impl Accounts {
         taken
     }
 
-    /// When it wants to be asked again.
+    /// The time of the next interim entry or retry.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let due = self.due.peek().map(|Reverse((due, _))| *due);
         [due, self.retry_at].into_iter().flatten().min()
     }
 
-    /// For the store, if there is one.
+    /// Queues an entry for the store, if there is one.
     pub(crate) fn put(&mut self, account: Account) {
         if self.out.is_none() {
             return;
@@ -167,7 +167,7 @@ impl Accounts {
         self.waiting.push_back(account);
     }
 
-    /// Sends what waits, as far as there is room for it.
+    /// Sends waiting entries, as many as the mailbox has room for.
     pub(crate) fn send(&mut self, now: Duration) {
         self.retry_at = None;
         let Some(out) = &self.out else { return };
@@ -182,7 +182,7 @@ impl Accounts {
         }
     }
 
-    /// The server stops.
+    /// Notes that the server stops.
     pub(crate) fn stop(&mut self) {
         self.stopping = true;
     }
@@ -192,13 +192,13 @@ impl Accounts {
         self.stopping
     }
 
-    /// All that waits.
+    /// Takes all waiting entries.
     pub(crate) fn take_all(&mut self) -> Bundle {
         Bundle { accounts: self.waiting.drain(..).collect(), lost: std::mem::take(&mut self.lost) }
     }
 }
 
-/// The account of an allocation that goes on, or begins.
+/// The entry of an allocation that starts or is live.
 pub(crate) fn account(
     unix: Duration,
     event: Event,
@@ -221,7 +221,7 @@ pub(crate) fn account(
     }
 }
 
-/// The account of an allocation of the process before this one, which does not go on.
+/// The entry of an allocation of the previous process that cannot be restored.
 pub(crate) fn account_of_record(
     unix: Duration,
     realm: &str,
@@ -244,9 +244,12 @@ pub(crate) fn account_of_record(
     }
 }
 
-/// The account's line in the log. An allocation of the process before this one has no session and
-/// no number here.
-pub(crate) fn tell(account: &Account, session: Option<&str>, allocation: Option<AllocationId>) {
+/// Logs an entry. An allocation of the previous process has no session and no number in this one.
+pub(crate) fn log_entry(
+    account: &Account,
+    session: Option<&str>,
+    allocation: Option<AllocationId>,
+) {
     let (user, client, transport) =
         (account.username.as_str(), redacted(account.client), account.transport.name());
     let (session, allocation) =
@@ -258,7 +261,9 @@ pub(crate) fn tell(account: &Account, session: Option<&str>, allocation: Option<
     let seconds = account.duration.as_secs();
     macro_rules! line {
         ($($fields:tt)*) => {
-            tracing::info!(session, allocation, %record, user, %client, transport, ?relayed, $($fields)*)
+            tracing::info!(
+                session, allocation, %record, user, %client, transport, ?relayed, $($fields)*
+            )
         };
     }
     match account.event {
@@ -288,7 +293,7 @@ pub(crate) fn tell(account: &Account, session: Option<&str>, allocation: Option<
     }
 }
 
-/// Whether an allocation outlives the process: the path to a client of UDP is not part of it.
+/// Whether an allocation outlives the process: a UDP client needs no connection to it.
 pub(crate) fn outlives(has_store: bool, transport: Transport) -> bool {
     has_store && transport == Transport::Udp
 }
@@ -361,7 +366,7 @@ mod tests {
             reason: STOP,
         };
         accounts.put(entry(0));
-        assert!(accounts.waiting.is_empty(), "without a store there is nobody to send to");
+        assert!(accounts.waiting.is_empty(), "without a store there is no receiver");
         accounts.send_to(out);
         let made = 2 * BUNDLE + WAITING + 7;
         (0..BUNDLE).for_each(|at| accounts.put(entry(at as u64)));

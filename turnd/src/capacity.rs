@@ -1,4 +1,4 @@
-//! Whether an allocation could be made, and why not.
+//! Whether an allocation could be made now, and why not.
 
 use std::io;
 use std::sync::Arc;
@@ -9,28 +9,28 @@ use causeway_net::{Descriptors, Shortage, shortage};
 
 use crate::ports::pool::PortPools;
 
-/// Once there was none, one in this many must be free before there are some again: readiness must
-/// not follow every single allocation.
+/// After exhaustion, the part of all that must be free again, as 1 in this many: readiness must not
+/// flap with every single allocation.
 const PART_FREE: usize = 32;
-/// How long the failure of the last allocation counts: without readiness no new client may come
-/// whose success would end it.
+/// How long a failed allocation keeps the server from being ready: while it is not ready, no new
+/// client may come whose success would end that.
 const REMEMBERED: Duration = Duration::from_secs(30);
 const NEVER: u64 = u64::MAX;
 
 /// Why an Allocate was answered 508.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// No port is free: each is lent, or another program holds it.
+    /// No port is free: each is allocated, or another program uses it.
     Port,
-    /// No descriptor is left.
+    /// The process has no file descriptor left.
     Descriptor,
-    /// The kernel has no memory.
+    /// The kernel has no memory for a socket.
     Memory,
     /// The address cannot be bound.
     Address,
-    /// The reservation is unknown, or none may be made.
+    /// The reservation is unknown, or the limit of reservations is reached.
     Reservation,
-    /// The worker has as many allocations as it may.
+    /// The worker has the maximum number of allocations.
     Maximum,
 }
 
@@ -56,7 +56,7 @@ impl Refused {
         }
     }
 
-    /// By what binding a port failed with.
+    /// The cause, by the error of binding a port.
     pub(crate) fn of(error: &io::Error) -> Self {
         match shortage(error) {
             Some(Shortage::Descriptors) => Self::Descriptor,
@@ -67,19 +67,19 @@ impl Refused {
     }
 }
 
-/// The resources of new allocations, over all workers: ports and descriptors. Readiness asks it;
-/// workers tell it how binding went.
+/// The resources of new allocations, over all workers: ports and descriptors. Readiness asks it,
+/// and workers report to it whether binding succeeded.
 pub(crate) struct Capacity {
     pools: Arc<PortPools>,
     descriptors: Arc<Descriptors>,
     no_ports: Exhaustion,
     no_descriptors: Exhaustion,
-    /// Milliseconds of monotonic time at which the last allocation failed for a reason of the
-    /// system's, if none has succeeded since.
+    /// Monotonic milliseconds at which the system last refused an allocation, if none has succeeded
+    /// since.
     failed_at: AtomicU64,
 }
 
-/// Something that was used up, until a part of it is free again.
+/// Whether a resource is exhausted; it stays so until a part of the resource is free again.
 #[derive(Debug, Default)]
 struct Exhaustion(AtomicBool);
 
@@ -106,25 +106,19 @@ impl Capacity {
         })
     }
 
-    /// The budget of clients' sockets.
-    pub(crate) fn descriptors(&self) -> Arc<Descriptors> {
-        Arc::clone(&self.descriptors)
-    }
-
-    /// An allocation was made.
+    /// Records that an allocation was made.
     pub(crate) fn succeeded(&self) {
         if self.failed_at.load(Ordering::Relaxed) != NEVER {
             self.failed_at.store(NEVER, Ordering::Relaxed);
         }
     }
 
-    /// An allocation could not be made.
+    /// Records that an allocation could not be made.
     pub(crate) fn failed(&self, now: Duration, cause: Refused) {
         let by_system = match cause {
             Refused::Memory | Refused::Address => true,
-            Refused::Descriptor => self.descriptors.left() > 0, /* else the budget was used up,
-            * which readiness sees for
-             * itself */
+            // Without this condition the budget was used up, which readiness sees by itself.
+            Refused::Descriptor => self.descriptors.left() > 0,
             Refused::Port | Refused::Reservation | Refused::Maximum => false,
         };
         if by_system {
@@ -135,7 +129,7 @@ impl Capacity {
     /// Whether an allocation could be made now.
     ///
     /// # Errors
-    /// The reason why not, in a line.
+    /// The reason why not, in one line.
     pub(crate) fn readiness(&self, now: Duration) -> Result<(), String> {
         let (family, free, all) = self.pools.default_family();
         if self.no_ports.holds(free, all) {
@@ -146,13 +140,15 @@ impl Capacity {
         let (left, room) = (self.descriptors.left(), self.descriptors.room());
         if self.no_descriptors.holds(left, room) {
             return Err(format!(
-                "no allocation can be made: {left} of {room} descriptors are free; raise the limit of open files"
+                "no allocation can be made: {left} of {room} descriptors are free; raise the limit of \
+                 open files"
             ));
         }
         let failed_at = self.failed_at.load(Ordering::Relaxed);
         if failed_at != NEVER && millis(now).saturating_sub(failed_at) < millis(REMEMBERED) {
             return Err(
-                "no allocation can be made: the system refuses sockets; the log says why".into()
+                "no allocation can be made: the system refuses sockets; the log has the reason"
+                    .into(),
             );
         }
         Ok(())

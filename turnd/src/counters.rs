@@ -1,27 +1,44 @@
+//! The counters of a worker, and the metrics that they are read as.
+
 use std::sync::Arc;
 
 use causeway_auth::Refusal;
 use causeway_daemon::metrics::{Family, Samples, Unit};
+use causeway_daemon::service::ConnectionCaps;
 use causeway_net::{Count, Stats};
 use causeway_relay::{Discard, EndReason, Gauges, Transport};
 use causeway_wire::ErrorCode;
 
 use crate::capacity::Refused;
-use crate::clients::connections::ConnectionCaps;
 use crate::clients::quota::Tally;
 use crate::ports::pool::PortPools;
 use crate::ports::reservations::Reservations;
 
 const TRANSPORTS: [Transport; 4] =
     [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
-const END_REASONS: [EndReason; 5] = [
-    EndReason::Expired,
-    EndReason::Released,
-    EndReason::ClientGone,
-    EndReason::BindFailed,
-    EndReason::Ended,
-];
-/// The codes that answers can carry.
+/// Lists the reasons for which allocations end. A reason that is missing does not compile.
+macro_rules! end_reasons {
+    ($($reason:ident,)*) => {
+        const END_REASONS: &[EndReason] = &[$(EndReason::$reason,)*];
+
+        /// The index of a reason in an array of counters.
+        const fn end_index(reason: EndReason) -> usize {
+            match reason {
+                $(EndReason::$reason => EndReason::$reason as usize,)*
+            }
+        }
+    };
+}
+
+end_reasons! {
+    Expired,
+    Released,
+    ClientGone,
+    BindFailed,
+    Ended,
+}
+
+/// The error codes of responses. A test and a debug assertion notice one that is missing.
 const CODES: [ErrorCode; 13] = [
     ErrorCode::TRY_ALTERNATE,
     ErrorCode::BAD_REQUEST,
@@ -38,45 +55,75 @@ const CODES: [ErrorCode; 13] = [
     ErrorCode::INSUFFICIENT_CAPACITY,
 ];
 
-/// What one worker counts beside what its loop counts. One writer; read at scrape time.
-#[derive(Default)]
-#[repr(align(128))]
-pub(crate) struct Counters {
-    /// By transport.
-    pub(crate) to_peer: [Relayed; TRANSPORTS.len()],
-    /// By transport.
-    pub(crate) to_client: [Relayed; TRANSPORTS.len()],
-    /// By transport and family: live allocations.
-    allocations: [[Count; 2]; TRANSPORTS.len()],
-    created: [[Count; 2]; TRANSPORTS.len()],
-    ended: [Count; END_REASONS.len()],
-    errors: [Count; CODES.len()],
-    /// By cause: Allocate requests that were answered 508.
-    refused: [Count; Refused::ALL.len()],
-    discards: [Count; Discard::ALL.len()],
-    /// Datagrams between two relayed addresses of this process that came from this worker's own
-    /// clients,
-    pub(crate) within: Count,
-    /// or from another worker.
-    pub(crate) across: Count,
-    /// Datagrams to other workers that were lost on their way.
-    pub(crate) crossing_lost: Count,
-    pub(crate) responses: Count,
-    auth_failures: [Count; Refusal::FAILURES.len()],
-    /// Changes that wait for the store.
-    pub(crate) unwritten: Count,
-    /// Allocations brought back while the worker ran.
-    pub(crate) restored_late: Count,
-    /// Those whose port, 5-tuple or quota was taken by then.
-    pub(crate) not_restored_late: Count,
-    permissions: Count,
-    channels: Count,
-    prefixes: Count,
-    parked: Count,
-    keys: Count,
+/// Declares [`Counters`]: first the fields that labels tell apart or that are no metric, then those
+/// without labels, one line each: field, kind, name and help of the metric.
+macro_rules! counters {
+    (
+        $(#[$attribute:meta])*
+        pub(crate) struct $struct:ident {
+            $($(#[$doc:meta])* $visibility:vis $field:ident: $type:ty,)*
+        }
+        $($plain_visibility:vis $plain:ident = $kind:ident($name:literal, $help:literal),)*
+    ) => {
+        $(#[$attribute])*
+        pub(crate) struct $struct {
+            $($(#[$doc])* $visibility $field: $type,)*
+            $(#[doc = $help] $plain_visibility $plain: Count,)*
+        }
+
+        impl $struct {
+            /// Adds the metrics without labels.
+            fn collect_plain(&self, samples: &mut Samples) {
+                $(samples.add(&const { Family::$kind($name, $help) }, &[], self.$plain.value());)*
+            }
+        }
+    };
 }
 
-/// Datagrams and their application data.
+counters! {
+    /// The counters of one worker beside those of its event loop. The worker writes them; scrapes
+    /// read them.
+    #[derive(Default)]
+    #[repr(align(128))]
+    pub(crate) struct Counters {
+        /// Datagrams to peers, by transport of the client.
+        pub(crate) to_peer: [Relayed; TRANSPORTS.len()],
+        /// Datagrams to clients, by transport of the client.
+        pub(crate) to_client: [Relayed; TRANSPORTS.len()],
+        /// Live allocations, by transport and family.
+        allocations: [[Count; 2]; TRANSPORTS.len()],
+        created: [[Count; 2]; TRANSPORTS.len()],
+        ended: [Count; END_REASONS.len()],
+        errors: [Count; CODES.len()],
+        /// Allocate requests that were answered 508, by cause.
+        refused: [Count; Refused::ALL.len()],
+        discards: [Count; Discard::ALL.len()],
+        /// Datagrams between two relayed addresses of this process, from clients of this worker.
+        pub(crate) within: Count,
+        /// Datagrams between two relayed addresses of this process, from another worker.
+        pub(crate) across: Count,
+        auth_failures: [Count; Refusal::FAILURES.len()],
+        /// Changes that wait for the store.
+        pub(crate) unwritten: Count,
+        /// Allocations restored while the worker was running.
+        pub(crate) restored_late: Count,
+        /// Allocations not restored because their port, 5-tuple or quota was taken by then.
+        pub(crate) not_restored_late: Count,
+    }
+
+    pub(crate) crossing_lost = counter(
+        "crossing_lost",
+        "Datagrams to clients of another worker that had no room on their way to it"
+    ),
+    pub(crate) responses = counter("stun_responses", "Responses, errors included"),
+    permissions = gauge("permissions", "Permissions of all allocations"),
+    channels = gauge("channels", "Channels of all allocations"),
+    prefixes = gauge("allocation_prefixes", "Source prefixes that hold an allocation"),
+    parked = gauge("requests_parked", "Requests that wait for a user's key"),
+    keys = gauge("keys_remembered", "Users of the store, and unknown names, that workers remember"),
+}
+
+/// Relayed datagrams, and the bytes of their application data.
 #[derive(Default)]
 pub(crate) struct Relayed {
     packets: Count,
@@ -102,27 +149,29 @@ impl Counters {
         live.set(live.value() + 1);
     }
 
-    /// `ipv4` is `None` for an allocation that was never made.
+    /// Counts the end of an allocation. `ipv4` is `None` for one that was never created.
     pub(crate) fn ended(&self, transport: Transport, ipv4: Option<bool>, reason: EndReason) {
-        self.ended[END_REASONS.iter().position(|r| *r == reason).unwrap_or_default()].add(1);
+        self.ended[end_index(reason)].add(1);
         if let Some(ipv4) = ipv4 {
             let live = &self.allocations[index(transport)][usize::from(ipv4)];
             live.set(live.value().saturating_sub(1));
         }
     }
 
-    /// Allocations that live.
+    /// Number of live allocations.
     pub(crate) fn live(&self) -> u64 {
         self.allocations.iter().flatten().map(Count::value).sum()
     }
 
     pub(crate) fn error(&self, code: ErrorCode) {
-        if let Some(at) = CODES.iter().position(|c| *c == code) {
+        let at = CODES.iter().position(|listed| *listed == code);
+        debug_assert!(at.is_some(), "{code:?} is missing in `CODES`");
+        if let Some(at) = at {
             self.errors[at].add(1);
         }
     }
 
-    /// Credentials were wrong, if this refusal says so.
+    /// Counts a refusal if it means that credentials were wrong.
     pub(crate) fn auth_failed(&self, refusal: Refusal) {
         if let Some(at) = Refusal::FAILURES.iter().position(|failure| *failure == refusal) {
             self.auth_failures[at].add(1);
@@ -137,7 +186,7 @@ impl Counters {
         self.refused[cause as usize].add(1);
     }
 
-    /// Brings the gauges up to date.
+    /// Updates the gauges.
     pub(crate) fn fill(&self, gauges: &Gauges) {
         self.permissions.set(gauges.permissions as u64);
         self.channels.set(gauges.channels as u64);
@@ -162,7 +211,8 @@ impl Counters {
                 samples.add(&CREATED, &labels, self.created[at][ipv4].value());
             }
         }
-        for (reason, count) in END_REASONS.iter().zip(&self.ended) {
+        for reason in END_REASONS {
+            let count = &self.ended[end_index(*reason)];
             samples.add(&ENDED, &[("reason", reason.name().into())], count.value());
         }
         for (code, count) in CODES.iter().zip(&self.errors) {
@@ -177,16 +227,10 @@ impl Counters {
         for (way, count) in [("same_worker", &self.within), ("other_worker", &self.across)] {
             samples.add(&IN_MEMORY, &[("from", way.into())], count.value());
         }
-        samples.add(&CROSSING_LOST, &[], self.crossing_lost.value());
-        samples.add(&RESPONSES, &[], self.responses.value());
         for (refusal, count) in Refusal::FAILURES.iter().zip(&self.auth_failures) {
             samples.add(&AUTH_FAILURES, &[("reason", refusal.reason().into())], count.value());
         }
-        samples.add(&PERMISSIONS, &[], self.permissions.value());
-        samples.add(&CHANNELS, &[], self.channels.value());
-        samples.add(&PREFIXES, &[], self.prefixes.value());
-        samples.add(&PARKED, &[], self.parked.value());
-        samples.add(&KEYS, &[], self.keys.value());
+        self.collect_plain(samples);
     }
 }
 
@@ -196,37 +240,25 @@ const IN_MEMORY: Family = Family::counter(
     "relayed_in_memory",
     "Datagrams from one relayed address of this server to another, past the kernel",
 );
-const CROSSING_LOST: Family = Family::counter(
-    "crossing_lost",
-    "Datagrams to clients of another worker that had no room on their way to it",
-);
-const ALLOCATIONS: Family = Family::gauge("allocations", "Allocations that live");
-const CREATED: Family = Family::counter("allocations_created", "Allocations made");
+const ALLOCATIONS: Family = Family::gauge("allocations", "Live allocations");
+const CREATED: Family = Family::counter("allocations_created", "Allocations created");
 const REFUSED: Family =
     Family::counter("allocations_refused", "Allocate requests answered 508, by what was missing");
 const ENDED: Family = Family::counter("allocations_ended", "Allocations ended");
 const ERRORS: Family = Family::counter("stun_errors", "Error responses");
-const RESPONSES: Family = Family::counter("stun_responses", "Responses, errors included");
-const DISCARDED: Family =
-    Family::counter("discarded", "Messages and datagrams that the protocol has the server discard");
+const DISCARDED: Family = Family::counter(
+    "discarded",
+    "Messages and datagrams that the server discarded as the protocol requires",
+);
 const AUTH_FAILURES: Family =
     Family::counter("auth_failures", "Requests whose credentials were wrong, by reason");
-const PERMISSIONS: Family = Family::gauge("permissions", "Permissions of all allocations");
-const CHANNELS: Family = Family::gauge("channels", "Channels of all allocations");
-const PREFIXES: Family =
-    Family::gauge("allocation_prefixes", "Source prefixes that hold an allocation");
-const PARKED: Family = Family::gauge("requests_parked", "Requests that wait for a user's key");
-const KEYS: Family = Family::gauge(
-    "keys_remembered",
-    "Users of the store that workers remember, or know to be nobody's names",
-);
-const FREE_PORTS: Family = Family::gauge("relay_ports_free", "Relayed ports that are not lent");
+const FREE_PORTS: Family = Family::gauge("relay_ports_free", "Relayed ports that are free");
 const HELD_PORTS: Family = Family::gauge(
     "relay_ports_held_elsewhere",
-    "Relayed ports that other programs were found to hold in the last seconds",
+    "Relayed ports that other programs were found to use in the last seconds",
 );
 const RESERVED_PORTS: Family =
-    Family::gauge("relay_ports_reserved", "Relayed ports that are held for who has their token");
+    Family::gauge("relay_ports_reserved", "Relayed ports reserved for the holder of a token");
 const USERS: Family = Family::gauge("users", "Users that hold an allocation");
 const CONNECTION_PREFIXES: Family =
     Family::gauge("connection_prefixes", "Source prefixes that hold a connection");
@@ -259,6 +291,32 @@ pub(crate) fn shared_source(
         samples.add(&USERS, &[], users.len() as u64);
         for (kind, prefixes) in connections.prefixes() {
             samples.add(&CONNECTION_PREFIXES, &[("kind", kind.into())], prefixes as u64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes that `wire` names and that this server never sends.
+    const NOT_SENT: [ErrorCode; 9] = [
+        ErrorCode::MOBILITY_FORBIDDEN,
+        ErrorCode::STALE_CREDENTIALS,
+        ErrorCode::MISSING_USERNAME,
+        ErrorCode::USE_TLS,
+        ErrorCode::CONNECTION_ALREADY_EXISTS,
+        ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE,
+        ErrorCode::ROLE_CONFLICT,
+        ErrorCode::SERVER_ERROR,
+        ErrorCode::GLOBAL_FAILURE,
+    ];
+
+    #[test]
+    fn each_error_code_that_has_a_name_is_counted_or_never_sent() {
+        for code in (300..=699).filter_map(ErrorCode::new).filter(|code| !code.reason().is_empty())
+        {
+            assert_ne!(CODES.contains(&code), NOT_SENT.contains(&code), "{code:?}");
         }
     }
 }

@@ -3,13 +3,14 @@
 
 use tokio::sync::mpsc;
 
-/// Letters from workers to a task of the control side: bounded, and a sender never waits.
+/// Creates a bounded mailbox for messages from workers to a task of the control side. A sender
+/// never waits.
 pub(crate) fn inbox<T>(capacity: usize) -> (Outbox<T>, Inbox<T>) {
     let (sender, receiver) = mpsc::channel(capacity);
     (Outbox(sender), Inbox(receiver))
 }
 
-/// A worker's end.
+/// The sending end, for workers.
 pub(crate) struct Outbox<T>(mpsc::Sender<T>);
 
 impl<T> Clone for Outbox<T> {
@@ -19,25 +20,25 @@ impl<T> Clone for Outbox<T> {
 }
 
 impl<T> Outbox<T> {
-    /// Puts a letter in.
+    /// Sends a message.
     ///
     /// # Errors
-    /// Gives the letter back when the box is full or has no reader any more.
-    pub(crate) fn send(&self, letter: T) -> Result<(), T> {
-        self.0.try_send(letter).map_err(mpsc::error::TrySendError::into_inner)
+    /// Returns the message if the mailbox is full or has no reader any more.
+    pub(crate) fn send(&self, message: T) -> Result<(), T> {
+        self.0.try_send(message).map_err(mpsc::error::TrySendError::into_inner)
     }
 }
 
-/// The control side's end.
+/// The receiving end, for the control side.
 pub(crate) struct Inbox<T>(mpsc::Receiver<T>);
 
 impl<T> Inbox<T> {
-    /// The next letter; `None` when no worker is left.
+    /// Waits for the next message; `None` when no worker is left.
     pub(crate) async fn next(&mut self) -> Option<T> {
         self.0.recv().await
     }
 
-    /// A letter that lies there already.
+    /// The next message that is already there.
     pub(crate) fn take(&mut self) -> Option<T> {
         self.0.try_recv().ok()
     }

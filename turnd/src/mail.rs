@@ -13,46 +13,45 @@ use crate::records::Left;
 /// How long to wait before a full mailbox is tried again.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What the control side sends to a worker.
+/// A message to a worker thread.
 pub(crate) enum Mail {
-    /// End.
+    /// Stop the event loop.
     Stop,
-    /// Give up to so many changes for the store.
+    /// Send changes for the store.
     Changes {
-        /// So many.
+        /// Maximum number of changes.
         limit: usize,
     },
-    /// Offer all allocations to a comparison of the store.
+    /// Send all allocations for a comparison with the store.
     OfferAll {
-        /// Its number.
+        /// Number of the comparison.
         round: u64,
     },
-    /// The store has this allocation of the process before: bring it back if nothing has taken its
-    /// place.
+    /// Restore this allocation of the previous process, which was read late, if its place is free.
     Adopt(Box<Left>),
-    /// What the store said of a user whose key was wanted.
+    /// The answer of the store to a question for a user's key.
     Key {
-        /// Whose.
+        /// Name of the user.
         username: Box<str>,
-        /// The key, or that there is none.
+        /// The key, or why there is none.
         answer: KeyAnswer,
     },
-    /// What the operator, or the store, wants.
+    /// A command of the operator or of the store.
     Command(Command),
-    /// The server stops: give the last accounts.
+    /// The server stops: send the last accounting entries.
     Leave(oneshot::Sender<Last>),
-    /// Another worker has datagrams for this one.
-    Crossing,
+    /// Another worker has put datagrams into a lane to this one.
+    Lanes,
 }
 
-/// Sends `command` to every worker, however long it takes until their mailboxes have room.
+/// Sends `command` to every worker, waiting while a mailbox is full.
 pub(crate) async fn tell_all(workers: &[Sender<Mail>], command: &Command) {
     for worker in workers {
         tell(worker, Mail::Command(command.clone())).await;
     }
 }
 
-/// Sends `mail`, however long it takes until the mailbox has room.
+/// Sends `mail`, waiting while the mailbox is full.
 pub(crate) async fn tell(worker: &Sender<Mail>, mut mail: Mail) {
     while let Err(Undelivered::Full(back)) = worker.send(mail) {
         mail = back;

@@ -1,3 +1,5 @@
+//! The peer policy of this server: the operator's rules, and the addresses of the server itself.
+
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,8 +12,8 @@ use causeway_relay::{OwnAddresses, PeerPolicy, Rule};
 
 use crate::config::{Config, Verdict};
 
-/// The operator's rules, with what this server knows of itself: its listeners on every address that
-/// they can be reached at (H5), and its relay addresses (H8).
+/// Builds the policy from the operator's rules, the listeners at every address at which they can be
+/// reached (H5), and the relay addresses (H8).
 pub(crate) fn peer_policy(config: &Config) -> PeerPolicy {
     let rules: Vec<Rule> = config
         .peers
@@ -37,12 +39,12 @@ pub(crate) fn peer_policy(config: &Config) -> PeerPolicy {
     PeerPolicy::new(&rules, listeners, relays, config.relay.ports.clone()).asking(Arc::new(own))
 }
 
-/// Refuses to start listeners on wildcard addresses where the kernel does not tell which addresses
-/// are this host's: clients could reach the listeners through the relay. An operator may allow that
-/// by name.
+/// Rejects listeners on wildcard addresses if the kernel does not say which addresses are this
+/// host's: clients could reach the listeners through the relay. An operator may allow that
+/// explicitly.
 ///
 /// # Errors
-/// The refusal, with the remedy.
+/// There is such a listener, and it is not allowed.
 pub(crate) fn check_own_addresses(config: &Config) -> Result<()> {
     let Some(wildcard) =
         config.own_endpoints().into_iter().find(|endpoint| endpoint.ip().is_unspecified())
@@ -53,18 +55,20 @@ pub(crate) fn check_own_addresses(config: &Config) -> Result<()> {
     if config.insecure.wildcard_listeners {
         tracing::warn!(
             reason,
-            "it is unknown which addresses are this host's: clients can reach its wildcard listeners through the relay"
+            "cannot tell which addresses are this host's: clients can reach its wildcard listeners \
+             through the relay"
         );
         return Ok(());
     }
     bail!(
-        "{wildcard}: it is unknown which addresses are this host's ({reason}), so that clients could reach this listener through the relay; \
-         listen on addresses by name, let the process create and connect UDP sockets, or allow it by name: --insecure-wildcard-listeners"
+        "{wildcard}: cannot tell which addresses are this host's ({reason}), so clients could reach \
+         this listener through the relay; listen on explicit addresses, let the process create and \
+         connect UDP sockets, or allow it with --insecure-wildcard-listeners"
     )
 }
 
-/// The kernel must know the one address that every host has. A loopback device that is down has no
-/// route, and that is no fault.
+/// Checks that the kernel knows the one address that every host has. A loopback device that is down
+/// has no route, which is no fault.
 fn kernel_tells() -> Result<(), String> {
     let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
     match is_local(loopback) {
@@ -75,21 +79,21 @@ fn kernel_tells() -> Result<(), String> {
     }
 }
 
-/// How long an answer of the kernel counts for datagrams: the question takes tens of microseconds,
-/// more than all else that is done for one.
+/// How long an answer of the kernel is cached for datagrams: the system call takes tens of
+/// microseconds, more than all other work for a datagram.
 const LATELY: Duration = Duration::from_millis(100);
-/// Maximum number of answers that a worker remembers.
+/// Maximum number of answers that a worker caches.
 const REMEMBERED: usize = 256;
 
-/// What the kernel has said of addresses, and until when it counts.
+/// Whether addresses are this host's, as the kernel said, and until when to rely on that.
 type Answers = AHashMap<IpAddr, (Instant, bool)>;
 
 thread_local! {
     static ANSWERS: RefCell<Answers> = RefCell::default();
 }
 
-/// Asks the kernel each time, so that addresses that come and go count at once (H55); for datagrams
-/// [`LATELY`].
+/// Asks the kernel each time, so that new and removed addresses take effect at once (H55), but for
+/// datagrams within [`LATELY`].
 #[derive(Debug)]
 struct Kernel {
     if_unknown: bool,
@@ -123,7 +127,8 @@ fn lately(
     is_own
 }
 
-/// Behind a 1:1 NAT, an endpoint is reached at the outer addresses too, unless it is on loopback.
+/// The addresses at which an endpoint is reached: behind a 1:1 NAT also the outer ones, unless it
+/// is on loopback.
 fn reachable_at(endpoint: SocketAddr, outside: &[IpAddr]) -> Vec<SocketAddr> {
     if endpoint.ip().is_loopback() {
         return vec![endpoint];

@@ -1,9 +1,9 @@
-//! Allocations as the store's records, and back. The store's format is public and does not change
-//! with the server's insides.
+//! Conversion between the relay's allocations and the store's records, whose format is public and
+//! does not change with the server's internals; and the records that the previous process left.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use causeway_auth::{Algorithm, Credential, Key, Protection};
 use causeway_net::steering;
@@ -14,31 +14,31 @@ use causeway_relay::{
 use causeway_store::{self as store, Record, RecordId};
 use causeway_wire::{ChannelRange, TransactionId};
 
-/// An allocation of the process before this one.
+/// A record of the previous process, with the allocation that it converts to.
 pub(crate) struct Left {
     pub(crate) record: Record,
     pub(crate) allocation: AllocationRecord,
 }
 
 impl Left {
-    /// The worker that the kernel steers the client's datagrams to: it goes by whom they come from.
+    /// The worker that the kernel steers the client's datagrams to, by their source address.
     pub(crate) fn worker(&self, workers: usize) -> usize {
         steering::worker_of(self.record.proxy.unwrap_or(self.record.five_tuple.client), workers)
     }
 }
 
-/// What became of a stored allocation.
+/// The outcome of restoring an allocation.
 pub(crate) enum Restoring {
-    /// It goes on.
+    /// It is live in this process.
     Restored(RecordId),
-    /// Another program holds its port, and may let go of it soon.
+    /// Another program uses its port, and may release it soon.
     Waits,
     /// Its port, its 5-tuple or its quota is taken.
     Lost(Box<Left>),
 }
 
-/// An allocation for the store; its times become those of the wall clock. `unix` is the time of the
-/// export. `proxy` is who speaks for the client.
+/// Converts an allocation for the store, with times of the wall clock. `unix` is the time of the
+/// export, `proxy` the proxy that forwards the client's datagrams.
 pub(crate) fn to_store(
     allocation: &AllocationRecord,
     proxy: Option<SocketAddr>,
@@ -83,8 +83,8 @@ pub(crate) fn to_store(
     }
 }
 
-/// A record for the relay, with what is left at `unix`. `None` when it holds what this release does
-/// not know: a key of another algorithm.
+/// Converts a record for the relay, with the lifetimes that are left at `unix`. `None` if its key
+/// has an algorithm that this release does not know.
 pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRecord> {
     let left = |at: u64| Duration::from_millis(at).saturating_sub(unix);
     let (key, protection) = key_from_store(&record.credential.key)?;
@@ -139,7 +139,7 @@ pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRe
     })
 }
 
-/// The transport in the store's words.
+/// Converts a transport for the store.
 pub(crate) fn transport_to_store(transport: Transport) -> store::Transport {
     match transport {
         Transport::Udp => store::Transport::Udp,
@@ -149,13 +149,18 @@ pub(crate) fn transport_to_store(transport: Transport) -> store::Transport {
     }
 }
 
-/// The counters in the store's words.
+/// Converts traffic counters for the store.
 pub(crate) fn traffic_to_store(traffic: &Traffic) -> store::Traffic {
     let Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client } = *traffic;
     store::Traffic { packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client }
 }
 
-/// Unix milliseconds.
+/// The wall clock's time.
+pub(crate) fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Converts Unix time to whole milliseconds.
 pub(crate) fn millis(unix: Duration) -> u64 {
     u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
 }
@@ -181,9 +186,9 @@ fn five_tuple_from_store(five_tuple: &store::FiveTuple) -> FiveTuple {
     FiveTuple { client: five_tuple.client, server: five_tuple.server, transport }
 }
 
-/// The key that the client has used is the one that it goes on with.
+/// Stores the key that the client has used: it keeps using this one.
 fn credential_to_store(credential: &Credential, algorithm: Algorithm) -> store::Credential {
-    let key = credential.key(algorithm).expect("the key that has proven the Allocate request");
+    let key = credential.key(algorithm).expect("the key authenticated the Allocate request");
     let algorithm = match key.algorithm() {
         Algorithm::Md5 => store::KeyAlgorithm::Md5,
         Algorithm::Sha256 => store::KeyAlgorithm::Sha256,
@@ -210,9 +215,11 @@ fn key_from_store(key: &store::LongTermKey) -> Option<(Key, Protection)> {
 
 #[cfg(test)]
 mod tests {
+    use causeway_wire::ChannelNumber;
+
     use super::*;
 
-    /// The second of two was refreshed by itself, and lives longer.
+    /// A relayed address by its bound and advertised form, with the seconds to its expiry.
     fn relayed((both, left): (&str, u64)) -> RelayedRecord {
         let (bound, advertised) = both.split_once(' ').unwrap();
         let address = RelayedTransportAddress {
@@ -222,11 +229,9 @@ mod tests {
         RelayedRecord { address, time_to_expiry: Duration::from_secs(left) }
     }
 
-    #[test]
-    fn h49_what_is_stored_comes_back_the_same() {
-        let unix = Duration::from_secs(1_800_000_000);
-        let channel = ChannelRange::Rfc8656.channel(0x4123).unwrap();
-        let allocation = AllocationRecord {
+    /// A dual allocation whose second relayed address was refreshed alone and expires later.
+    fn allocation(channel: ChannelNumber) -> AllocationRecord {
+        AllocationRecord {
             id: 7,
             five_tuple: FiveTuple {
                 client: "192.0.2.9:5000".parse().unwrap(),
@@ -264,7 +269,14 @@ mod tests {
                 packets_to_client: 3,
                 bytes_to_client: 4,
             },
-        };
+        }
+    }
+
+    #[test]
+    fn h49_what_is_stored_comes_back_the_same() {
+        let unix = Duration::from_secs(1_800_000_000);
+        let channel = ChannelRange::Rfc8656.channel(0x4123).unwrap();
+        let allocation = allocation(channel);
         let back =
             from_store(&to_store(&allocation, None, unix), unix + Duration::from_secs(10)).unwrap();
         assert_eq!(

@@ -6,6 +6,7 @@ mod clients;
 mod command;
 mod demo;
 mod fuzz;
+mod man;
 mod python;
 mod redis;
 mod statically;
@@ -44,6 +45,8 @@ enum Task {
     Chart,
     /// Build the programs as static executables, linked to musl, that need no other file
     Static,
+    /// Write the man pages and shell completions of the four programs to target/man
+    Man,
     /// Write docs/deviations.md from the `// Deviation:` lines of the code
     Deviations,
     /// Write docs/conformance.md from tests/conformance/
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run_bench(&arguments),
         Task::Chart => chart::run_chart(),
         Task::Static => statically::run_static(),
+        Task::Man => man::write_manual(),
         Task::Deviations => suites::write_document("deviations"),
         Task::Conformance => suites::write_document("conformance"),
     };

@@ -1,84 +1,86 @@
+//! A case of a comparison: its load, its method and its goals.
+
 use crate::load::Scenario;
 
-/// Something to compare two servers by.
+/// A case in which two servers are compared.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Its name on the command line and in tables.
+    /// The name on the command line and in tables.
     pub name: String,
-    /// In words.
+    /// The case in one line of words.
     pub about: String,
-    /// What the first server is loaded with.
+    /// The load of the first server.
     pub scenario: Scenario,
-    /// What it is measured against.
+    /// The other side of the comparison.
     pub versus: Versus,
-    /// What is measured.
+    /// The method of measurement.
     pub method: Method,
-    /// What the first server should reach.
+    /// The goals of the first server.
     pub goals: Vec<Goal>,
 }
 
-/// What the first server is measured against.
+/// The other side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Versus {
     /// The second server, with the same load.
     Other,
-    /// Itself, with another load.
+    /// The first server itself, with another load.
     Itself(Scenario),
 }
 
-/// How a case is measured.
+/// The method of measurement of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Alternating slices of the load.
     Slices,
-    /// The highest rate at which nearly nothing is lost and nothing is late.
+    /// The highest rate with almost no loss and no delay.
     Rate,
     /// Memory before and after all allocations are made.
     Memory,
 }
 
-/// What the first server should reach.
+/// The goals of the first server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Goal {
-    /// Against whom it is meant.
+    /// The server that it is measured against.
     pub against: Against,
-    /// For which backend of the first server; `None`: for each.
+    /// The backend of the first server; `true` for io_uring, `None` for each.
     pub ring: Option<bool>,
-    /// The figure.
+    /// The figure that it is about.
     pub figure: Figure,
-    /// What has to be.
+    /// The limit that must be reached.
     pub must: f64,
-    /// What would be good.
+    /// The better value that is aimed at.
     pub aim: Option<f64>,
 }
 
-/// Against whom a goal is meant.
+/// The server that a goal is measured against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Against {
-    /// coturn.
+    /// coturn, the common TURN server.
     Coturn,
     /// turn-rs, the crate `turn-server`.
     TurnServer,
-    /// A floor.
+    /// A floor forwarder, which does the minimum.
     Floor,
     /// An older `turnd`, given by `--program`: c3319df, over the same backend.
     Older,
-    /// Anybody, itself among them.
-    Anybody,
+    /// Any server, including itself.
+    Any,
 }
 
-/// What a goal is about.
+/// The figure of a goal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figure {
-    /// Ratio of time on the processor for each delivery: at most.
+    /// Ratio of processor time for each delivery: at most.
     Cpu,
     /// Ratio of deliveries a second: at least.
     Rate,
-    /// How much longer 99 of 100 deliveries take at most, in microseconds.
+    /// Difference of the 99th percentiles of the latency in microseconds: at most.
     Delay,
     /// Datagrams of the first server that arrived after a later one of their flow: at most.
     Late,
-    /// The first server's time on the processor for each delivery, in microseconds: at most.
+    /// The first server's processor time for each delivery in microseconds: at most.
     Microseconds,
     /// Bytes of memory for each allocation of the first server: at most.
     PerAllocation,
@@ -86,20 +88,20 @@ pub enum Figure {
     Idle,
 }
 
-/// How a figure stands to its goal.
+/// The verdict on a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// What would be good.
+    /// The better value that is aimed at.
     Aim,
-    /// What has to be.
+    /// The limit that must be reached.
     Must,
-    /// Less.
+    /// The goal is missed.
     Missed,
 }
 
 impl Case {
-    /// Another number of allocations than the scenario's. Its goals are for that one and void, but
-    /// for the order of datagrams, which is always kept.
+    /// Sets another number of allocations than the scenario's. The goals then do not apply, except
+    /// the order of datagrams, which is always required.
     pub(crate) fn set_allocations(&mut self, allocations: usize) {
         self.scenario.allocations = allocations;
         if let Versus::Itself(other) = &mut self.versus {
@@ -111,7 +113,7 @@ impl Case {
 }
 
 impl Goal {
-    /// How the figure stands to it.
+    /// The verdict on a value of the figure.
     #[must_use]
     pub fn standing(&self, value: f64) -> Standing {
         let reaches =
@@ -123,7 +125,7 @@ impl Goal {
         }
     }
 
-    /// As a table has it: `≤ 0.78 (0.70)`.
+    /// The goal as tables show it: `≤ 0.78 (0.70)`.
     #[must_use]
     pub fn text(&self) -> String {
         let sign = if self.figure == Figure::Rate { '≥' } else { '≤' };
@@ -139,7 +141,7 @@ impl Goal {
 }
 
 impl Figure {
-    /// In a word or two.
+    /// The verdict in a word or two.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,11 +1,11 @@
-//! The cases that can be asked for by name.
+//! The catalogue of cases, by name.
 
 use anyhow::{Result, ensure};
 
 use crate::compare::case::{Against, Case, Figure, Goal, Method, Versus};
 use crate::load::{Direction, Operation, Pace, Scenario, Traffic, Transport};
 
-/// What is compared when nothing else is asked for.
+/// The cases that are compared by default.
 pub const USUAL: &[&str] =
     &["c2p-1000", "p2c-1000", "both-1000", "mixed-c2p", "mixed-p2c", "frames-c2p", "frames-p2c"];
 
@@ -15,7 +15,7 @@ const WAYS: [(&str, &str, Direction); 3] = [
     ("both", "both ways", Direction::Both),
 ];
 
-/// All cases.
+/// All cases of the catalogue.
 #[must_use]
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -37,10 +37,10 @@ pub fn all() -> Vec<Case> {
     cases
 }
 
-/// The cases of these names.
+/// The cases with these names.
 ///
 /// # Errors
-/// There is none of a name.
+/// If there is no case of a name.
 pub fn named(names: &[String]) -> Result<Vec<Case>> {
     let all = all();
     let known: Vec<&str> = all.iter().map(|case| &*case.name).collect();
@@ -65,19 +65,20 @@ fn case(name: impl Into<String>, about: impl Into<String>, scenario: Scenario) -
     }
 }
 
-/// A ratio of time to coturn's; the first of two for io_uring, the second for epoll.
+/// A goal for the ratio of processor time to coturn's; the first value of two is for io_uring, the
+/// second for epoll.
 fn cpu(ring: Option<bool>, must: f64, aim: f64) -> Goal {
     Goal { against: Against::Coturn, ring, figure: Figure::Cpu, must, aim: Some(aim) }
 }
 
-/// A ratio of time to that of turnd c3319df, over the same backend.
+/// A goal for the ratio of processor time to that of turnd c3319df, over the same backend.
 fn older(ring: bool, must: f64, aim: Option<f64>) -> Goal {
     Goal { against: Against::Older, ring: Some(ring), figure: Figure::Cpu, must, aim }
 }
 
-/// The datagrams of a flow arrive in the order in which they were sent.
+/// A goal: the datagrams of a flow arrive in the order in which they were sent.
 const IN_ORDER: Goal =
-    Goal { against: Against::Anybody, ring: None, figure: Figure::Late, must: 0.0, aim: None };
+    Goal { against: Against::Any, ring: None, figure: Figure::Late, must: 0.0, aim: None };
 
 const FLOOR: Goal =
     Goal { against: Against::Floor, ring: None, figure: Figure::Cpu, must: 1.10, aim: None };
@@ -131,7 +132,7 @@ fn large() -> Vec<Case> {
 
 fn growth() -> Vec<Case> {
     let goal = Goal {
-        against: Against::Anybody,
+        against: Against::Any,
         ring: None,
         figure: Figure::Cpu,
         must: 1.25,
@@ -215,8 +216,8 @@ fn shapes() -> Vec<Case> {
     cases
 }
 
-/// Sizes and clients as in real traffic, where one client's datagrams differ and lie between those
-/// of others.
+/// Sizes and clients as in real traffic, where a client's datagrams differ in size and alternate
+/// with those of others.
 fn mixtures() -> Vec<Case> {
     let mut cases = Vec::new();
     for (way, words, direction) in WAYS {
@@ -238,7 +239,7 @@ fn mixtures() -> Vec<Case> {
 fn requests() -> Vec<Case> {
     let mut cases = Vec::new();
     let as_channels =
-        Goal { against: Against::Anybody, ring: None, figure: Figure::Cpu, must: 1.05, aim: None };
+        Goal { against: Against::Any, ring: None, figure: Figure::Cpu, must: 1.05, aim: None };
     for (way, words, direction) in WAYS {
         let channel = channels(direction, 1_000, 160);
         let send = Scenario { operation: Operation::Send, ..channel };
@@ -256,7 +257,7 @@ fn requests() -> Vec<Case> {
     }
     let ask = |operation, allocations| Scenario { operation, allocations, ..Scenario::default() };
     let micros = |must, aim| Goal {
-        against: Against::Anybody,
+        against: Against::Any,
         ring: None,
         figure: Figure::Microseconds,
         must,
@@ -313,7 +314,7 @@ fn transports() -> Vec<Case> {
 
 fn memory() -> Case {
     let goal = |figure, must, aim| Goal {
-        against: Against::Anybody,
+        against: Against::Any,
         ring: None,
         figure,
         must,

@@ -1,3 +1,5 @@
+//! `turnload compare`: compares two servers and reports the figures.
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,22 +9,21 @@ use causeway_cli::{answer, print, print_line};
 use clap::Args;
 
 use crate::compare::contest::Contest;
-use crate::compare::interrupt::Interrupt;
-use crate::compare::slices::Extent;
+use crate::compare::slices::{Extent, Interrupt};
 use crate::compare::{Case, catalogue};
 use crate::peer::{Choice, Description, Place};
 use crate::report::{Outcome, Report, markdown, svg, text};
 
-/// What `turnload compare` takes.
+/// The arguments of `turnload compare`.
 #[derive(Args, Debug)]
 pub struct Flags {
-    /// The server to measure: a name of bench/peers/ or a file like those
+    /// The server to measure: a name from bench/peers/, or a file of that kind
     #[arg(long, default_value = "turnd")]
     server: String,
     /// Its program, where it is another than the file says
     #[arg(long)]
     server_program: Option<PathBuf>,
-    /// The server to measure it against, alike
+    /// The server to compare it with: a name or a file, too
     #[arg(long, default_value = "coturn")]
     against: String,
     /// Its program, where it is another than the file says
@@ -31,48 +32,48 @@ pub struct Flags {
     /// The backend of the server to measure: epoll or io_uring
     #[arg(long)]
     backend: Option<String>,
-    /// The backend of the other
+    /// The backend of the other server
     #[arg(long)]
     against_backend: Option<String>,
-    /// The scenarios to compare them by; `--list` names them
+    /// The scenarios to compare; `--list` names them
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     scenario: Vec<String>,
-    /// All scenarios
+    /// Compare all scenarios
     #[arg(long, conflicts_with = "scenario")]
     all: bool,
-    /// Names the scenarios with their goals, and measures nothing
+    /// List the scenarios with their goals, and measure nothing
     #[arg(long)]
     list: bool,
-    /// Allocations of each server, instead of the scenario's
+    /// Number of allocations on each server, instead of the scenario's
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     allocations: Option<u16>,
-    /// Pairs of slices for each scenario
+    /// Number of pairs of slices for each scenario
     #[arg(long, default_value_t = 14)]
     pairs: usize,
-    /// Starts of the servers for each scenario, over which the pairs are spread: each start has a
-    /// bias of its own
+    /// Number of starts of the servers for each scenario, over which the pairs are spread: each
+    /// start has a bias of its own
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=20))]
     starts: u8,
-    /// A slice, in milliseconds
+    /// Duration of a slice in milliseconds
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     slice: u64,
-    /// The load before each slice that is not measured, in milliseconds
+    /// Duration of the load before each slice that is not measured, in milliseconds
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=1_000))]
     settle: u64,
-    /// The servers in one network namespace, the load in another (needs root's rights); else all
-    /// is on loopback
+    /// Run the servers in one network namespace and the load in another (needs root's rights); by
+    /// default, all run on loopback
     #[arg(long)]
     namespaces: bool,
-    /// Servers and load run where the kernel wants; else on a core each
+    /// Let the kernel place servers and load; by default, each has a core of its own
     #[arg(long)]
     unpinned: bool,
-    /// Writes all figures there
+    /// Write all figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Draws the ratios there
+    /// Draw the ratios into this file as SVG
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Prints a table of Markdown at the end
+    /// Print a Markdown table at the end
     #[arg(long)]
     markdown: bool,
 }
@@ -80,7 +81,7 @@ pub struct Flags {
 /// Compares the two servers.
 ///
 /// # Errors
-/// When a server is not there or does not start, relays nothing, or delivers something wrong.
+/// If a server is not installed or does not start, relays nothing, or delivers something wrong.
 pub fn run(flags: &Flags) -> Result<()> {
     ensure!((1..=200).contains(&flags.pairs), "from 1 to 200 pairs");
     let mut cases = cases(flags)?;
@@ -91,15 +92,8 @@ pub fn run(flags: &Flags) -> Result<()> {
         return Ok(answer(cases.iter().map(listed).collect::<String>())?);
     }
     let stop = Interrupt::watch()?;
-    let choice =
-        |name: &str, program: &Option<PathBuf>, backend: &Option<String>| -> Result<Choice> {
-            let description = Description::find(name)?;
-            let choice = Choice { description, program: program.clone(), backend: backend.clone() };
-            choice.program()?;
-            Ok(choice)
-        };
-    let ours = choice(&flags.server, &flags.server_program, &flags.backend)?;
-    let theirs = choice(&flags.against, &flags.program, &flags.against_backend)?;
+    let ours = choice(&flags.server, flags.server_program.clone(), flags.backend.clone())?;
+    let theirs = choice(&flags.against, flags.program.clone(), flags.against_backend.clone())?;
     let mut place = if flags.namespaces { Place::namespaces()? } else { Place::loopback() };
     if !flags.unpinned {
         place.pin()?;
@@ -126,21 +120,7 @@ pub fn run(flags: &Flags) -> Result<()> {
         outcomes: Vec::new(),
     };
     print(text::preface(&report))?;
-    let mut failed = Vec::new();
-    for case in &cases {
-        match contest.play(case) {
-            Ok(outcome) => {
-                print(text::outcome(&outcome))?;
-                report.outcomes.push(outcome);
-            }
-            // One that cannot be played does not hide the others.
-            Err(error) => {
-                stop.check()?;
-                print_line(format_args!("{}: {error:#}", case.name))?;
-                failed.push(&*case.name);
-            }
-        }
-    }
+    let failed = play(&contest, &cases, &mut report)?;
     print(text::standings(&report))?;
     write(flags, &report)?;
     ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
@@ -152,6 +132,33 @@ pub fn run(flags: &Flags) -> Result<()> {
         disordered.join(", ")
     );
     Ok(())
+}
+
+/// The server of this name, with its changes; an error if its program is not installed.
+fn choice(name: &str, program: Option<PathBuf>, backend: Option<String>) -> Result<Choice> {
+    let choice = Choice { description: Description::find(name)?, program, backend };
+    choice.program()?;
+    Ok(choice)
+}
+
+/// Plays the cases, adds their outcomes to `report` and returns the names of those that failed.
+fn play<'c>(contest: &Contest<'_>, cases: &'c [Case], report: &mut Report) -> Result<Vec<&'c str>> {
+    let mut failed = Vec::new();
+    for case in cases {
+        match contest.play(case) {
+            Ok(outcome) => {
+                print(text::outcome(&outcome))?;
+                report.outcomes.push(outcome);
+            }
+            // A case that fails does not prevent the others.
+            Err(error) => {
+                contest.stop.check()?;
+                print_line(format_args!("{}: {error:#}", case.name))?;
+                failed.push(&*case.name);
+            }
+        }
+    }
+    Ok(failed)
 }
 
 fn cases(flags: &Flags) -> Result<Vec<Case>> {
@@ -198,7 +205,7 @@ fn write(flags: &Flags, report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// Where the first server let datagrams overtake each other: the case, and how many were late.
+/// A case in which the first server let datagrams overtake each other, with their number.
 fn disorder(outcome: &Outcome) -> Option<String> {
     let ours = &outcome.servers[0];
     (ours.late > 0).then(|| format!("{} ({} late of {})", outcome.name, ours.late, ours.sent))
@@ -215,7 +222,7 @@ fn settings(contest: &Contest<'_>) -> Vec<String> {
     contest.choices.iter().flat_map(of).collect()
 }
 
-/// A description's name, also where a path was given.
+/// The name of a description, also for a path.
 fn short(name: &str) -> &str {
     let file = name.rsplit('/').next().unwrap_or(name);
     file.strip_suffix(".toml").unwrap_or(file)

@@ -1,27 +1,27 @@
+//! The comparison of two servers in one case, over several starts of both.
+
 use anyhow::{Context, Result, bail};
 
-use crate::compare::interrupt::Interrupt;
-use crate::compare::slices::{self, Extent, Slice};
+use crate::compare::slices::{self, Extent, Interrupt, Slice};
 use crate::compare::stolen::Stolen;
-use crate::compare::{Against, Case, Goal, Method, Versus, memory};
+use crate::compare::{Against, Case, Goal, Method, Versus};
 use crate::peer::{Choice, Kind, Place, Server};
 use crate::report::{Column, Memory, Outcome, Quartiles, Ratios};
 
-/// Two servers that are compared.
+/// The two servers that are compared.
 pub(crate) struct Contest<'a> {
-    /// The one that has goals, and the other; each with its name.
+    /// The server that has goals and the other one, each with its name.
     pub(crate) choices: [(&'a str, &'a Choice); 2],
     pub(crate) place: &'a Place,
-    /// What is measured with each start of the servers.
+    /// The extent of the measurement for each start of the servers.
     pub(crate) extent: Extent,
-    /// How often both servers are started anew for a case: where the kernel happens to put a
-    /// process's memory is good or bad for it by some hundredths, which no number of pairs
-    /// shows.
+    /// Number of times that both servers are started for a case: where the kernel happens to place
+    /// a process's memory changes its speed by some hundredths, which no number of pairs shows.
     pub(crate) starts: usize,
     pub(crate) stop: &'a Interrupt,
 }
 
-/// What came of one start of the servers.
+/// The result of one start of the servers.
 struct Round {
     names: [String; 2],
     ring: bool,
@@ -30,7 +30,7 @@ struct Round {
 }
 
 impl Contest<'_> {
-    /// Plays one case with servers that were started for it.
+    /// Plays one case with newly started servers.
     pub(crate) fn play(&self, case: &Case) -> Result<Outcome> {
         let stolen = Stolen::watch();
         let mut round = self.round(case)?;
@@ -63,7 +63,7 @@ impl Contest<'_> {
         Ok(outcome)
     }
 
-    /// Starts both servers, and measures them.
+    /// Starts both servers and measures them.
     fn round(&self, case: &Case) -> Result<Round> {
         let loads = match case.versus {
             Versus::Other => [case.scenario; 2],
@@ -84,7 +84,7 @@ impl Contest<'_> {
         };
         let servers = [start(0)?, start(1)?];
         let fleet = |number: usize| {
-            memory::measure(&servers[number], &loads[number], case.method == Method::Memory)
+            slices::measure_memory(&servers[number], &loads[number], case.method == Method::Memory)
                 .with_context(|| format!("{}: {}", case.name, choices[number].0))
         };
         let ((first, ours), (second, theirs)) = (fleet(0)?, fleet(1)?);
@@ -101,7 +101,7 @@ impl Contest<'_> {
         Ok(Round { names, ring: servers[0].has_ring(), memory: [first, second], pairs })
     }
 
-    /// The goals that are meant against this server, for this backend.
+    /// The goals against this server, for this backend.
     fn goals(&self, case: &Case, ring: bool) -> Vec<Goal> {
         let (name, choice) = self.choices[1];
         let applies = |goal: &&Goal| {
@@ -112,7 +112,7 @@ impl Contest<'_> {
                     choice.description.access == Kind::Floor || name == "floor-binding"
                 }
                 Against::Older => name == "turnd" && choice.program.is_some(),
-                Against::Anybody => true,
+                Against::Any => true,
             };
             meant && goal.ring.is_none_or(|wanted| wanted == ring)
         };
@@ -120,8 +120,8 @@ impl Contest<'_> {
     }
 }
 
-/// Ports to relay from, below those that the kernel gives out: each server has a share of them by
-/// the number of its allocations.
+/// The relay ports, below those that the kernel assigns: each server has a share by the number of
+/// its allocations.
 const RELAY_PORTS: [u16; 2] = [10_000, 32_000];
 
 /// The relay ports of the first or the second server, each with room for this many allocations.
@@ -146,7 +146,8 @@ fn late(slice: &Slice) -> f64 {
     slice.measured.latencies.p99.as_secs_f64() * 1e6
 }
 
-/// `rate_of_one`: the datagrams a second of one allocation, where the scenario sets the pace.
+/// `rate_of_one` is the number of datagrams a second of one allocation, if the scenario sets the
+/// pace.
 fn column(
     name: &str,
     pairs: &[[Slice; 2]],
@@ -160,7 +161,7 @@ fn column(
     let sum =
         |figure: fn(&Slice) -> u64| pairs.iter().map(|pair| figure(&pair[which])).sum::<u64>();
     let cpu_ns = median(Slice::nanoseconds);
-    // The search for a rate does not say what a delivery costs.
+    // The search for a rate does not measure the cost of a delivery.
     let a_core = |amount: f64| if cpu_ns > 0.0 { amount * 1e9 / cpu_ns } else { 0.0 };
     let bytes = sum(|slice| slice.measured.bytes) as f64
         / sum(|slice| slice.measured.delivered).max(1) as f64;

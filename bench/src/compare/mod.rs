@@ -1,13 +1,11 @@
-//! Two servers at once, the load changing from one to the other every fraction of a second, so that
-//! what else the machine does falls on both. A server's cost is its threads' time on the processor
-//! for each delivery.
+//! The comparison of two servers. The load alternates between them every fraction of a second, so
+//! that other activity of the machine affects both. A server's cost is the processor time of its
+//! threads for each delivery.
 
 mod case;
 pub mod catalogue;
 mod command;
 mod contest;
-mod interrupt;
-mod memory;
 mod slices;
 mod stolen;
 

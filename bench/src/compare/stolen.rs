@@ -1,23 +1,25 @@
+//! The processor time that the host takes from this machine.
+
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// `/proc/stat` counts in hundredths of a second, whatever the kernel's own tick is.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Watches how much of the processors the host gives to its other guests while this one wants them.
+/// Measures the share of the processors that the host gives to its other guests while this one
+/// wants them.
 pub(crate) struct Stolen {
     start: Instant,
     before: u64,
 }
 
 impl Stolen {
-    /// From now on.
+    /// Starts the measurement.
     pub(crate) fn watch() -> Self {
         Self { start: Instant::now(), before: ticks() }
     }
 
-    /// What was taken so far, as a share of one processor's time; zero on a machine that is no
-    /// guest.
+    /// The share of one processor taken so far; zero on a machine that is no guest.
     pub(crate) fn share(&self) -> f64 {
         let taken = ticks().saturating_sub(self.before) as f64 * TICK.as_secs_f64();
         taken / self.start.elapsed().max(TICK).as_secs_f64()
@@ -28,7 +30,7 @@ fn ticks() -> u64 {
     fs::read_to_string("/proc/stat").ok().and_then(|text| steal(&text)).unwrap_or(0)
 }
 
-/// The steal time of all processors in what `/proc/stat` says: the eighth number of its first line
+/// The steal time of all processors in `/proc/stat`: the eighth number of its first line
 /// (proc_stat(5)).
 fn steal(text: &str) -> Option<u64> {
     text.strip_prefix("cpu ")?.lines().next()?.split_whitespace().nth(7)?.parse().ok()

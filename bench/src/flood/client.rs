@@ -1,3 +1,5 @@
+//! A client of a call: one allocation and one channel.
+
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,7 +23,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Allocates, and binds the first channel to `peer`.
+    /// Makes an allocation and binds the first channel to `peer`.
     pub(crate) fn new(
         transport: Transport,
         server: SocketAddr,

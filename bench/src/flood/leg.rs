@@ -1,3 +1,5 @@
+//! The transport of a call's client.
+
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -8,10 +10,10 @@ use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream, SslVerifyM
 
 use crate::load::{Connected, Transport};
 
-/// How long a client waits for an answer while it is set up.
+/// How long a client waits for an answer during setup.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A client's way to the server: whole messages in, whole messages out.
+/// A client's transport to the server: sends and receives whole messages.
 pub(crate) enum Leg {
     Datagrams(UdpSocket),
     Stream(Frames<TcpStream>),
@@ -43,7 +45,7 @@ impl Leg {
         })
     }
 
-    /// Sends one message, which on a stream ends at a multiple of four bytes.
+    /// Sends one message, padded to four bytes on a stream.
     pub(crate) fn send(&mut self, message: &[u8]) -> Result<()> {
         match self {
             Self::Datagrams(socket) => {
@@ -56,7 +58,7 @@ impl Leg {
         Ok(())
     }
 
-    /// Receives one message.
+    /// Receives one message; returns its length.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Datagrams(socket) => socket.recv(buffer),
@@ -67,7 +69,7 @@ impl Leg {
     }
 }
 
-/// A stream that is cut into messages.
+/// A stream that is split into messages.
 pub(crate) struct Frames<S> {
     stream: S,
     held: Vec<u8>,
@@ -108,7 +110,7 @@ fn tcp(server: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// A client that believes every certificate: both servers are its own.
+/// The TLS context of a client that accepts every certificate: the servers are its own.
 fn context(method: SslMethod) -> Result<SslContext> {
     let mut builder = SslContext::builder(method)?;
     builder.set_verify(SslVerifyMode::NONE);

@@ -1,4 +1,4 @@
-//! Good calls while strangers begin handshakes.
+//! Calls during a flood of half-open handshakes.
 
 mod client;
 mod leg;
@@ -20,17 +20,17 @@ use crate::peer::{Choice, Place};
 use client::Client;
 use stranger::Stranger;
 
-/// Good calls of each transport.
+/// Number of calls over each transport.
 const CALLS: usize = 5;
-/// A call sends so often, as one of voice does.
+/// Interval of a call's datagrams, as in a voice call.
 const PACE: Duration = Duration::from_millis(20);
-/// A half-open handshake is held for so long, as somebody who wants to do harm would.
+/// How long a half-open handshake is held, as an attacker would.
 const HELD: Duration = Duration::from_secs(5);
 const SIZE: u16 = 160;
-/// Ports to relay from.
+/// The relay ports of turnd.
 const RELAY_PORTS: [u16; 2] = [10_000, 10_999];
 
-/// What the calls of one transport felt.
+/// A call with the latencies that it measures.
 struct Felt {
     transport: Transport,
     clients: Vec<Client>,
@@ -38,11 +38,11 @@ struct Felt {
     lost: usize,
 }
 
-/// Shows what good calls feel while `rate` strangers a second, half of them over TLS and half over
-/// DTLS, begin a handshake and leave it.
+/// Measures the calls while `rate` strangers a second, half of them over TLS and half over DTLS,
+/// start a handshake and abandon it.
 ///
 /// # Errors
-/// When turnd does not start or does not relay.
+/// If turnd does not start or does not relay.
 pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
     let choice = Choice { program: Some(turnd.to_owned()), ..Choice::find("turnd")? };
     let mut place = Place::loopback();
@@ -78,7 +78,8 @@ pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
     for ((transport, quiet, _), (_, loud, lost)) in quiet.iter().zip(&loud) {
         let ratio = loud[1].as_secs_f64() / quiet[1].as_secs_f64();
         print_line(format_args!(
-            "{transport:?}: p50 {:?}, p99 {:?} when quiet; {:?}, {:?} in the flood; p99 × {ratio:.2}; lost {lost}",
+            "{transport:?}: p50 {:?}, p99 {:?} when quiet; {:?}, {:?} in the flood; p99 × \
+             {ratio:.2}; lost {lost}",
             quiet[0], quiet[1], loud[0], loud[1]
         ))?;
     }
@@ -88,7 +89,7 @@ pub fn run(turnd: &Path, rate: u32, flood: Duration) -> Result<()> {
     ))?)
 }
 
-/// Median and 99th percentile of each transport, and what was lost.
+/// The median and the 99th percentile of each transport, and the number of lost datagrams.
 fn percentiles(
     calls: &mut [Felt],
     peer: &UdpSocket,
@@ -113,7 +114,7 @@ fn percentiles(
         .collect())
 }
 
-/// Each call sends its datagram, one after the other, every 20 ms.
+/// Sends a datagram of each call in turn, every 20 ms.
 fn talk(calls: &mut [Felt], peer: &UdpSocket, time: Duration) -> Result<()> {
     let (start, mut buffer) = (Instant::now(), [0; 2048]);
     let mut next = start;
@@ -131,7 +132,7 @@ fn talk(calls: &mut [Felt], peer: &UdpSocket, time: Duration) -> Result<()> {
                 let sent = Instant::now();
                 client.leg.send(&frame)?;
                 let mut arrived = false;
-                // What was late for its own turn is not this one.
+                // A datagram of an earlier turn is not this one.
                 while let Ok(len) = peer.recv(&mut buffer) {
                     if buffer[..len] == frame[4..] {
                         arrived = true;
@@ -145,7 +146,7 @@ fn talk(calls: &mut [Felt], peer: &UdpSocket, time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// How many handshakes were begun.
+/// Starts handshakes until `stop`; returns their number.
 fn begin(server: SocketAddr, rate: u32, stop: &AtomicBool) -> Result<usize> {
     let mut stranger = Stranger::new()?;
     let mut held = VecDeque::new();
@@ -158,7 +159,7 @@ fn begin(server: SocketAddr, rate: u32, stop: &AtomicBool) -> Result<usize> {
         } else {
             stranger.begin_dtls(server)
         };
-        // A server that refuses a stranger at once does well.
+        // A server may refuse a stranger at once.
         held.extend(handshake.ok().map(|handshake| (Instant::now(), handshake)));
         while held.front().is_some_and(|(since, _)| since.elapsed() > HELD) {
             held.pop_front();

@@ -1,3 +1,5 @@
+//! Half-open handshakes over TLS and DTLS.
+
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -6,13 +8,14 @@ use anyhow::{Context, Result, ensure};
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslVerifyMode};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A handshake record of DTLS: its header, and that of its one handshake message.
+/// Length of a DTLS handshake record's header and of its one message's header.
 const RECORD: usize = 13;
 const MESSAGE: usize = 12;
-/// The version, the random and the empty session id stand before the cookie in a ClientHello.
+/// Length of the version, the random and the empty session id, which precede the cookie in a
+/// ClientHello.
 const BEFORE_COOKIE: usize = 2 + 32 + 1;
 
-/// Begins handshakes and leaves them there. What it sends was made once: it is to cost the server,
+/// Starts handshakes and abandons them. The messages were made once: they should cost the server,
 /// not the machine.
 pub(crate) struct Stranger {
     tls_hello: Vec<u8>,
@@ -20,7 +23,7 @@ pub(crate) struct Stranger {
     next: u32,
 }
 
-/// A handshake that was begun; it is given up when this is dropped.
+/// A started handshake, which is given up on drop.
 pub(crate) enum Begun {
     Tls(#[expect(dead_code, reason = "held open")] Socket),
     Dtls,
@@ -36,14 +39,14 @@ impl Stranger {
         Ok(Self { tls_hello: hello(SslMethod::tls_client())?, dtls_hello, next: 0 })
     }
 
-    /// Each comes from an address of its own, so that no limit of one source stops them all.
+    /// Returns a new source address, so that no limit by source stops all handshakes.
     fn source(&mut self) -> SocketAddr {
         self.next += 1;
         let [_, b, c, d] = self.next.to_be_bytes();
         SocketAddr::from((Ipv4Addr::new(127, 1 + b, c, d), 0))
     }
 
-    /// A TCP connection with a ClientHello on it.
+    /// Opens a TCP connection and sends a ClientHello.
     pub(crate) fn begin_tls(&mut self, server: SocketAddr) -> Result<Begun> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.bind(&self.source().into())?;
@@ -53,7 +56,7 @@ impl Stranger {
         Ok(Begun::Tls(stream.into()))
     }
 
-    /// A ClientHello, the cookie that it was answered with, and the second ClientHello with it.
+    /// Sends a ClientHello, receives the cookie, and sends the second ClientHello with it.
     pub(crate) fn begin_dtls(&mut self, server: SocketAddr) -> Result<Begun> {
         let socket = UdpSocket::bind(self.source())?;
         socket.connect(server)?;
@@ -61,13 +64,13 @@ impl Stranger {
         socket.send(&self.dtls_hello)?;
         let mut answer = [0; 512];
         let Ok(len) = socket.recv(&mut answer) else { return Ok(Begun::Dtls) }; // the server has no time for strangers
-        // HelloVerifyRequest: the version, then the cookie with its length.
+        // HelloVerifyRequest: the version, then the length of the cookie and the cookie.
         let cookie = answer[..len].get(RECORD + MESSAGE + 2..).context("no HelloVerifyRequest")?;
         socket.send(&self.with_cookie(cookie))?;
         Ok(Begun::Dtls)
     }
 
-    /// The ClientHello again, as message 1 in record 1, with `cookie` (its length in front).
+    /// The ClientHello as message 1 in record 1, with `cookie`, which starts with its length.
     fn with_cookie(&self, cookie: &[u8]) -> Vec<u8> {
         let (head, body) = self.dtls_hello.split_at(RECORD + MESSAGE);
         let body = [&body[..BEFORE_COOKIE], cookie, &body[BEFORE_COOKIE + 1..]].concat();
@@ -82,13 +85,13 @@ impl Stranger {
     }
 }
 
-/// The first flight of a client.
+/// The first flight of a client, as bytes.
 fn hello(method: SslMethod) -> Result<Vec<u8>> {
     let mut builder = SslContext::builder(method)?;
     builder.set_verify(SslVerifyMode::NONE);
     builder.set_options(SslOptions::NO_QUERY_MTU);
     let mut ssl = Ssl::new(&builder.build())?;
-    // TLS has none, and says so.
+    // TLS has no MTU and returns an error.
     let _ = ssl.set_mtu(1400);
     match ssl.connect(Recorder(Vec::new())) {
         Err(openssl::ssl::HandshakeError::WouldBlock(stream)) => Ok(stream.get_ref().0.clone()),
@@ -96,7 +99,7 @@ fn hello(method: SslMethod) -> Result<Vec<u8>> {
     }
 }
 
-/// Keeps what is written, and has nothing to read.
+/// Stores what is written, and has nothing to read.
 #[derive(Debug)]
 struct Recorder(Vec<u8>);
 

@@ -1,3 +1,5 @@
+//! `turnload run`: loads one running server and prints the figures.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,69 +14,68 @@ use crate::load::{
     Traffic, Transport, find_rate,
 };
 
-/// What `turnload run` takes.
+/// The arguments of `turnload run`.
 #[derive(Args, Debug)]
 pub struct Flags {
     /// The server's listener for the transport, such as 192.0.2.1:3478
     server: SocketAddr,
-    /// The user; the realm is the server's
+    /// The user name; the server names the realm
     #[arg(long, short, required_unless_present = "floor", default_value = "")]
     user: String,
-    /// His password
+    /// The user's password
     #[arg(long, short, default_value = "", hide_default_value = true)]
     password: String,
     /// The server is a floor forwarder, which has no users
     #[arg(long)]
     floor: bool,
-    /// What is between the clients and the server
+    /// The transport between the clients and the server
     #[arg(long, value_parser = transports(), default_value_t = Transport::Udp)]
     transport: Transport,
-    /// Which way the data goes
+    /// The direction of the data
     #[arg(long, value_enum, default_value_t = Direction::ToPeer)]
     direction: Direction,
-    /// What is done again and again
+    /// The operation that is repeated
     #[arg(long, value_enum, default_value_t = Operation::Channel)]
     operation: Operation,
-    /// Clients, each with one allocation and a peer of its own; 1 to 20000
+    /// Number of clients, each with one allocation and a peer of its own; 1 to 20000
     #[arg(long, short = 'n', default_value_t = 100)]
     allocations: usize,
-    /// Which datagrams follow each other
+    /// The sizes and the order of the datagrams
     #[arg(long, value_enum, default_value_t = Traffic::Even)]
     traffic: Traffic,
-    /// Bytes of application data in each datagram; of mixed ones, at most
+    /// Bytes of application data in each datagram; the maximum for mixed sizes
     #[arg(long, short, default_value_t = 160, value_parser = clap::value_parser!(u16).range(16..=1400))]
     size: u16,
-    /// So many datagrams in a row go the same way
+    /// Number of successive datagrams in the same direction
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     burst: u8,
-    /// Bursts are sent in one piece and received joined, as behind a card that splits and joins
-    /// (UDP_SEGMENT, UDP_GRO)
+    /// Send each burst as one piece and receive it joined, as behind a network card that splits and
+    /// joins (UDP_SEGMENT, UDP_GRO)
     #[arg(long)]
     gro: bool,
-    /// So many datagrams (or requests) under way at a time; else as many as no buffer loses
+    /// Number of datagrams (or requests) under way at a time; by default as many as no buffer loses
     #[arg(long, conflicts_with_all = ["rate", "find_rate"])]
     window: Option<usize>,
-    /// So many datagrams (or requests) a second, evenly, whatever comes back
+    /// Datagrams (or requests) a second, evenly spaced, independent of the replies
     #[arg(long, conflicts_with = "find_rate")]
     rate: Option<u32>,
-    /// Search the highest rate with a loss below 0.1 % and a p99 below 10 ms, so many seconds at
-    /// each (--seconds)
+    /// Search for the highest rate with a loss below 0.1 % and a p99 below 10 ms; each rate is
+    /// tried for --seconds
     #[arg(long)]
     find_rate: bool,
-    /// So long; 1 to 600
+    /// Duration in seconds; 1 to 600
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// The clients' addresses, which must be local: on loopback, or made so by `ip route add
-    /// local`
+    /// The clients' addresses, which must be local: on loopback, or added with `ip route add local`
     #[arg(long, default_value = "127.1.0.0/16")]
     clients_subnet: Subnet,
-    /// The peers' addresses, which must be local, too
+    /// The peers' addresses, which must be local as well
     #[arg(long, default_value = "127.2.0.0/16")]
     peers_subnet: Subnet,
-    /// The server's process, to read what the load costs it
+    /// The server's process id, to measure what the load costs it
     #[arg(long)]
     pid: Option<u32>,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     json: bool,
 }
@@ -120,10 +121,10 @@ impl Flags {
     }
 }
 
-/// Loads one running server, and says what came of it.
+/// Loads one running server and prints the figures.
 ///
 /// # Errors
-/// When the server cannot be used, nothing was delivered, or a delivery was wrong.
+/// If the server cannot be used, nothing was delivered, or a delivery was wrong.
 pub fn run(flags: &Flags) -> Result<()> {
     let (scenario, target) = (flags.scenario(), flags.target());
     let time = Duration::from_secs(flags.seconds);

@@ -1,18 +1,20 @@
+//! The credentials of all clients, as far as the server's challenges have completed them.
+
 use anyhow::{Context, Result};
 use causeway_auth::Key;
 use causeway_wire::attribute::{Nonce, Realm};
 use causeway_wire::{IntegrityKey, Message};
 
-/// Long-term credentials as the server's challenge completed them: one user for all clients, a
-/// nonce for each.
+/// Long-term credentials, completed by the server's challenge: one user for all clients, a nonce
+/// for each client.
 pub(crate) struct Credentials {
     pub(crate) username: String,
     password: String,
     pub(crate) realm: String,
-    /// There as soon as the realm is known.
+    /// The key; `None` until the realm is known.
     pub(crate) key: Option<IntegrityKey>,
-    /// The last nonce that any client got: servers whose nonces are good for all take it from the
-    /// next client at once.
+    /// The last nonce that any client got: servers whose nonces are valid for all clients accept it
+    /// from the next client at once.
     shared: String,
     own: Vec<Option<Box<str>>>,
 }
@@ -29,7 +31,7 @@ impl Credentials {
         }
     }
 
-    /// Learns from a 401 or a 438.
+    /// Takes the realm and the nonce from a 401 or a 438.
     pub(crate) fn challenged(&mut self, client: usize, challenge: &Message<'_>) -> Result<()> {
         let nonce = challenge
             .attribute::<Nonce<'_>>()
@@ -49,7 +51,7 @@ impl Credentials {
         Ok(())
     }
 
-    /// The nonce that this client's requests carry.
+    /// The nonce for this client's requests.
     pub(crate) fn nonce(&self, client: usize) -> &str {
         self.own[client].as_deref().unwrap_or(&self.shared)
     }

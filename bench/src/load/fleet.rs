@@ -1,28 +1,28 @@
+//! The fleet: the clients of one server and their peers, and a run of the load.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::load::clock::{Clock, nanoseconds};
+use crate::load::clock::{Clock, Idle, nanoseconds};
 use crate::load::credentials::Credentials;
-use crate::load::dialogue::{Answer, Answered, Dialogue};
 use crate::load::flows::Flows;
-use crate::load::idle::Idle;
 use crate::load::ledger::Ledger;
 use crate::load::legs::{Legs, PeerDatagrams};
 use crate::load::payload;
-use crate::load::request::Request;
+use crate::load::request::{LIFETIME, Request};
 use crate::load::scenario::MAX_SIZE;
 use crate::load::schedule::{self, Schedule};
-use crate::load::setup::LIFETIME;
+use crate::load::transactions::{Answer, Answered, Transactions};
 use crate::load::{
     Access, Direction, Measured, Operation, Pace, Scenario, Target, Traffic, Transport,
 };
 
-/// The most clients.
+/// Maximum number of clients.
 pub const MAX_ALLOCATIONS: usize = 20_000;
 
-/// The clients of one server and their peers. Its allocations are released when it is dropped.
+/// The clients of one server and their peers. Dropping the fleet releases its allocations.
 pub struct Fleet {
     pub(super) scenario: Scenario,
     pub(super) server: SocketAddr,
@@ -31,21 +31,22 @@ pub struct Fleet {
     pub(super) legs: Legs,
     pub(super) peers: PeerDatagrams,
     pub(super) flows: Flows,
-    pub(super) dialogue: Dialogue,
+    pub(super) transactions: Transactions,
     pub(super) heard: Vec<Answered>,
     pub(super) ledger: Ledger,
-    /// When which packet of a frame leaves, if there are frames.
+    /// When the packets of frames leave, if the traffic has frames.
     pub(super) schedule: Option<Schedule>,
     pub(super) idle: Idle,
-    /// The next burst.
+    /// The number of the next burst.
     pub(super) turn: usize,
-    /// When allocations, permissions and channels began their life.
+    /// When the allocations, permissions and channels were last renewed.
     pub(super) renewed: u64,
-    /// How far the present renewal is.
+    /// The progress of the current renewal.
     pub(super) renewing: Option<usize>,
-    /// Clients whose allocations were released, and which have none.
+    /// Clients whose allocations were released and not made again.
     pub(super) released: Vec<usize>,
-    /// Channels that each client bound in a measurement of that, and how many it may have.
+    /// Number of channels that each client has bound in a measurement of ChannelBind, and its
+    /// maximum.
     pub(super) channels: Vec<(u16, u16)>,
 }
 
@@ -53,7 +54,7 @@ impl Fleet {
     /// Makes all allocations of the scenario, with their channels or permissions.
     ///
     /// # Errors
-    /// When the scenario is not possible, or the server refuses or does not answer.
+    /// If the scenario is not possible, or the server refuses or does not answer.
     pub fn new(scenario: &Scenario, target: &Target) -> Result<Self> {
         let scenario = &scenario.settled();
         check(scenario, target)?;
@@ -66,7 +67,7 @@ impl Fleet {
         };
         let credentials = Credentials::new(username, password, count);
         let is_stream = matches!(scenario.transport, Transport::Tcp | Transport::Tls);
-        let dialogue = Dialogue::new(
+        let transactions = Transactions::new(
             target.address,
             credentials,
             (0..count).map(|client| legs.address(client)).collect(),
@@ -80,7 +81,7 @@ impl Fleet {
             legs,
             peers,
             flows: Flows::new(scenario, &target.access, is_stream, addresses),
-            dialogue,
+            transactions,
             heard: Vec::new(),
             ledger: ledger(scenario),
             schedule: (scenario.traffic == Traffic::Frames).then(|| Schedule::new(scenario)),
@@ -95,10 +96,10 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Changes how fast the next [`run`](Self::run) goes.
+    /// Sets the pace of the next [`run`](Self::run).
     ///
     /// # Errors
-    /// When it is not possible.
+    /// If the pace is not possible.
     pub fn set_pace(&mut self, pace: Pace) -> Result<()> {
         ensure!(self.schedule.is_none(), "frames have a pace of their own");
         let scenario = Scenario { pace, ..self.scenario };
@@ -108,11 +109,11 @@ impl Fleet {
         Ok(())
     }
 
-    /// Makes again what the last run has released, and renews what is old: it is not to be a part
-    /// of what is measured.
+    /// Makes the allocations again that the last run has released, and renews old ones, so that
+    /// neither is measured.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// The same as of [`run`](Self::run).
     pub fn prepare(&mut self) -> Result<()> {
         let requests: Vec<_> =
             self.released.drain(..).map(|client| (client, Request::Allocate)).collect();
@@ -120,15 +121,15 @@ impl Fleet {
         self.renew_if_old()
     }
 
-    /// Whether the scenario measures releases, whose work goes on after the answer.
+    /// Whether the scenario measures releases, whose work continues after the answer.
     pub(crate) fn releases(&self) -> bool {
         self.scenario.operation == Operation::Release
     }
 
-    /// Plays the scenario for so long, and waits for what is still under way then.
+    /// Plays the scenario for `time`, and then waits for what is still under way.
     ///
     /// # Errors
-    /// When a socket fails, or the server refuses a request or does not answer it.
+    /// If a socket fails, or the server refuses a request or does not answer it.
     pub fn run(&mut self, time: Duration) -> Result<Measured> {
         self.prepare()?;
         match self.scenario.operation {
@@ -141,14 +142,14 @@ impl Fleet {
         Ok(self.ledger.measured())
     }
 
-    /// The server's answer after a run in which nothing was delivered: whether it still knows the
-    /// first client's allocation.
-    pub(crate) fn inquire(&mut self) -> String {
+    /// After a run without deliveries, asks the server whether it still has the first client's
+    /// allocation; returns the answer in words.
+    pub(crate) fn check_allocation(&mut self) -> String {
         if !self.has_allocations() {
             return "the clients hold no allocations".to_owned();
         }
         let mut said = String::new();
-        let asked = self.converse(
+        let asked = self.send_all(
             std::iter::once((0, Request::Refresh { lifetime: LIFETIME })),
             |_, answered| {
                 said = match answered.answer {
@@ -167,7 +168,7 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        // A server that is gone has nothing to release.
+        // A server that has ended has nothing to release.
         drop(self.release());
     }
 }
@@ -175,7 +176,7 @@ impl Drop for Fleet {
 fn ledger(scenario: &Scenario) -> Ledger {
     let under_way = match scenario.pace {
         Pace::Window(_) | Pace::Auto => scenario.window(),
-        // What comes a second late is as good as lost.
+        // A datagram that arrives a second late counts as lost.
         Pace::Rate(rate) => rate as usize,
     };
     Ledger::new(under_way, Flows::count(scenario.allocations))

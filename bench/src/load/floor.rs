@@ -1,3 +1,5 @@
+//! The fleet's setup with a floor forwarder, which has no users.
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Result, ensure};
@@ -7,12 +9,12 @@ use crate::load::Fleet;
 const TAG: &[u8; 4] = b"FLR1";
 const LENGTH: usize = 10;
 const UNDER_WAY: usize = 64;
-/// Nanoseconds after which a client asks again.
+/// Nanoseconds after which a client repeats its request.
 const AGAIN: u64 = 500_000_000;
 const PATIENCE: u64 = 6 * AGAIN;
 
 impl Fleet {
-    /// Tells a floor each client's peer, and learns the relayed addresses.
+    /// Sends each client's peer to the floor and stores the relayed addresses.
     pub(super) fn bind_floor(&mut self) -> Result<()> {
         let count = self.scenario.allocations;
         let mut known = vec![false; count];

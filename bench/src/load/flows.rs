@@ -1,3 +1,5 @@
+//! The flows of data: addresses, channels and headers of all clients.
+
 use std::net::SocketAddr;
 
 use causeway_wire::attribute::{Data, XorPeerAddress};
@@ -9,37 +11,37 @@ use causeway_wire::{
 use crate::load::scenario::MAX_SIZE;
 use crate::load::{Access, Direction, Operation, Scenario};
 
-/// How data is wrapped between client and server.
+/// The header of data between client and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrapping {
-    /// ChannelData.
+    /// ChannelData messages.
     Channel,
     /// Send and Data indications.
     Indication,
-    /// The floors' four bytes.
+    /// The four bytes of the floors' protocol.
     Floor,
 }
 
-/// Whose data goes where: the addresses and channels of all clients.
+/// The addresses and channels of all clients.
 pub(crate) struct Flows {
     pub(crate) wrapping: Wrapping,
     direction: Direction,
     is_stream: bool,
-    /// Of each client; its own address until it has an allocation.
+    /// The relayed address of each client; its own address until it has an allocation.
     pub(crate) relayed: Vec<SocketAddr>,
-    /// Of each client, as the server knows it.
+    /// The peer address of each client, as the server sees it.
     pub(crate) peers: Vec<SocketAddr>,
 }
 
-/// What a message from the server to a client holds.
+/// The content of a message from the server to a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Held<'a> {
-    /// Data. `right`: on the client's channel, or from its peer, and in the wrapping that was asked
-    /// for.
+    /// Data; `right` if it came on the client's channel, or from its peer, and with the expected
+    /// header.
     Data { data: &'a [u8], right: bool },
     /// A STUN message without data.
     Stun,
-    /// Nothing that a server sends.
+    /// No message of a server.
     Broken,
 }
 
@@ -58,7 +60,7 @@ impl Flows {
         Self { wrapping, direction: scenario.direction, is_stream, relayed: peers.clone(), peers }
     }
 
-    /// Which way the n-th burst goes: of which client, and whether the client is who sends.
+    /// The client of the n-th burst, and whether the client sends it.
     pub(crate) fn turn(&self, burst: usize) -> (usize, bool) {
         let count = self.peers.len();
         match self.direction {
@@ -68,17 +70,17 @@ impl Flows {
         }
     }
 
-    /// The number of flows of this many clients. Flow numbers are below it.
+    /// Number of flows of this many clients; flow numbers are below it.
     pub(crate) fn count(clients: usize) -> usize {
         2 * clients
     }
 
-    /// The number of what `client` sends, or of what its peer sends.
+    /// The number of the flow that `client` sends, or that its peer sends.
     pub(crate) fn flow(client: usize, up: bool) -> u32 {
         client as u32 * 2 + u32::from(!up)
     }
 
-    /// The flow that ends at `client`.
+    /// The number of the flow that ends at `client`.
     pub(crate) fn flow_to(&self, client: usize) -> u32 {
         match self.direction {
             Direction::Echo => Self::flow(client, true),
@@ -87,7 +89,8 @@ impl Flows {
         }
     }
 
-    /// Each client has a channel of its own, as far as there are numbers: another's shows.
+    /// The channel of a client: each has its own, as far as there are numbers, so that a wrong one
+    /// is noticed.
     pub(crate) fn channel(client: usize) -> ChannelNumber {
         let number = ChannelNumber::FIRST.number() + (client % 0x1000) as u16;
         ChannelRange::Rfc8656
@@ -95,7 +98,7 @@ impl Flows {
             .expect("0x1000 numbers from the first on are channels")
     }
 
-    /// How long `size` bytes are when they are wrapped for the server.
+    /// Length of `size` bytes with the header for the server.
     pub(crate) fn wrapped(&self, size: usize) -> usize {
         match self.wrapping {
             Wrapping::Channel | Wrapping::Floor => 4 + size + self.padding(size),
@@ -108,7 +111,7 @@ impl Flows {
         if self.is_stream { ChannelData::stream_padding(size) } else { 0 }
     }
 
-    /// Wraps for the server what `data` writes into the room that it gets; the length of all.
+    /// Writes the header around the data that `data` writes; returns the total length.
     pub(crate) fn wrap(
         &self,
         room: &mut [u8],
@@ -134,7 +137,7 @@ impl Flows {
         4 + size + padding
     }
 
-    /// Looks at what came to `client`.
+    /// Reads a message that `client` has received.
     pub(crate) fn unwrap<'a>(&self, client: usize, message: &'a [u8]) -> Held<'a> {
         let Some(first) = message.first() else { return Held::Broken };
         if *first < 4 {
@@ -168,7 +171,7 @@ impl Flows {
     }
 }
 
-/// The other one of a pair of clients that call each other.
+/// The other client of a pair that call each other.
 pub(crate) fn partner(client: usize) -> usize {
     client ^ 1
 }

@@ -1,8 +1,10 @@
+//! A histogram of latencies with a bounded error.
+
 use std::time::Duration;
 
 use crate::load::Latencies;
 
-/// So many steps between a power of two and the next: a value is known to 1/32.
+/// Number of steps between a power of two and the next: a value is known to 1/32.
 const STEPS: u32 = 32;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
 const BUCKETS: usize = ((64 - STEP_BITS) * STEPS + STEPS) as usize;
@@ -41,7 +43,8 @@ impl Histogram {
         }
     }
 
-    /// The least value that so many thousandths of all do not exceed, to the end of its bucket.
+    /// The smallest value that this many thousandths of all values do not exceed, rounded to the
+    /// end of its bucket.
     fn at(&self, thousandths: u64) -> u64 {
         let rank = (self.count * thousandths).div_ceil(1000).max(1);
         let mut seen = 0;
@@ -60,7 +63,7 @@ fn bucket(value: u64) -> usize {
     (exponent * STEPS) as usize + (value >> exponent) as usize
 }
 
-/// The greatest value of a bucket.
+/// The maximum value of a bucket.
 fn end(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     let steps = u64::from(STEPS);

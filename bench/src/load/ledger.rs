@@ -1,21 +1,23 @@
+//! The record of every datagram sent: which arrived, late, twice, changed or at the wrong client.
+
 use std::time::Duration;
 
 use crate::load::Measured;
 use crate::load::histogram::Histogram;
 use crate::load::payload;
 
-/// What was sent, and what became of it.
+/// The datagrams sent, and what became of them.
 pub(crate) struct Ledger {
     slots: Box<[Slot]>,
     next: u64,
-    /// Those with lower numbers are not waited for any more.
+    /// Datagrams with lower numbers are no longer waited for.
     awaited_from: u64,
-    /// Of this run: those with lower numbers were counted by another.
+    /// The first number of this run; lower ones belong to an earlier run.
     first: u64,
     under_way: usize,
     counts: Measured,
     latencies: Histogram,
-    /// The highest number that has arrived of each flow.
+    /// The highest number that has arrived in each flow.
     latest: Box<[u64]>,
     begun: u64,
     last_arrival: u64,
@@ -31,8 +33,8 @@ struct Slot {
 }
 
 impl Ledger {
-    /// A ledger for this many datagrams under way, and as many again that may still arrive, of
-    /// flows with numbers below `flows`.
+    /// A ledger for this many datagrams under way, and as many that may still arrive, of flows with
+    /// numbers below `flows`.
     pub(crate) fn new(under_way: usize, flows: usize) -> Self {
         let slots =
             vec![Slot::default(); (2 * under_way).next_power_of_two().max(4096)].into_boxed_slice();
@@ -50,8 +52,8 @@ impl Ledger {
         }
     }
 
-    /// Counts from zero again. What is still under way from before is not waited for, nor counted
-    /// when it comes.
+    /// Starts a run with all counts at zero. Datagrams of earlier runs are neither waited for nor
+    /// counted.
     pub(crate) fn begin(&mut self, now: u64) {
         self.give_up();
         self.first = self.next;
@@ -60,7 +62,7 @@ impl Ledger {
         (self.begun, self.last_arrival) = (now, now);
     }
 
-    /// Sent and neither arrived nor given up.
+    /// Number of datagrams that have neither arrived nor been given up.
     pub(crate) fn under_way(&self) -> usize {
         self.under_way
     }
@@ -73,20 +75,20 @@ impl Ledger {
         self.counts.delivered
     }
 
-    /// Waits no longer for what is under way; it is lost unless it comes after all.
+    /// Gives up what is under way; it counts as lost unless it still arrives.
     pub(crate) fn give_up(&mut self) {
         self.awaited_from = self.next;
         self.under_way = 0;
     }
 
-    /// Books a datagram of `flow` and writes what it holds.
+    /// Records a datagram of `flow` and writes its content.
     pub(crate) fn send(&mut self, flow: u32, now: u64, data: &mut [u8]) {
         let number = self.next;
         self.next += 1;
         let index = self.index(number);
         let slot = &mut self.slots[index];
         if slot.pending && slot.number >= self.awaited_from {
-            // So old that its slot is needed.
+            // The slot's previous datagram is so old that it counts as lost.
             self.under_way -= 1;
         }
         *slot = Slot { number, sent: now, flow, len: data.len() as u16, pending: true };
@@ -95,8 +97,8 @@ impl Ledger {
         payload::write(data, number, flow);
     }
 
-    /// Books what arrived where `flow` ends. `genuine`: it came from the right address, on the
-    /// right channel.
+    /// Records data that arrived at the end of `flow`; `genuine` if it came from the correct
+    /// address on the correct channel.
     pub(crate) fn arrive(&mut self, data: &[u8], flow: u32, genuine: bool, now: u64) {
         let Some((number, claimed)) = self.whole(data) else {
             self.counts.corrupt += 1;
@@ -109,7 +111,7 @@ impl Ledger {
         let index = self.index(number);
         let slot = &mut self.slots[index];
         if slot.number != number {
-            // It comes so late that its slot was needed; it stays lost.
+            // It arrives so late that its slot was reused; it stays lost.
             return;
         }
         if !slot.pending {
@@ -130,7 +132,7 @@ impl Ledger {
         }
     }
 
-    /// Whether this was sent, and as it is. Books what is not.
+    /// Whether this was sent, unchanged. Records it otherwise.
     pub(crate) fn passes(&mut self, data: &[u8], flow: u32, genuine: bool) -> bool {
         let Some((_, claimed)) = self.whole(data) else {
             self.counts.corrupt += 1;
@@ -140,7 +142,7 @@ impl Ledger {
         claimed == flow && genuine
     }
 
-    /// Books something that is no datagram of ours at all.
+    /// Records a message that is none of our datagrams.
     pub(crate) fn corrupt(&mut self) {
         self.counts.corrupt += 1;
     }
@@ -148,18 +150,18 @@ impl Ledger {
     fn whole(&self, data: &[u8]) -> Option<(u64, u32)> {
         let (number, flow) = payload::read(data)?;
         let slot = &self.slots[self.index(number)];
-        // The flow and the length of a number are known while its slot is.
+        // The flow and the length of a number are known while its slot is in use.
         let told =
             slot.number != number || (slot.flow == flow && usize::from(slot.len) == data.len());
         (number < self.next && told).then_some((number, flow))
     }
 
-    /// A request was sent: it is known by its transaction.
+    /// Records that a request was sent; its transaction identifies it.
     pub(crate) fn ask(&mut self) {
         self.counts.sent += 1;
     }
 
-    /// It was answered, and as it should be.
+    /// Records that it was answered correctly.
     pub(crate) fn answer(&mut self, asked: u64, now: u64) {
         self.counts.delivered += 1;
         self.latencies.add(now.saturating_sub(asked));
@@ -220,7 +222,7 @@ mod tests {
         let found = ledger.measured();
         assert_eq!((found.late, found.delivered, found.duplicates, found.lost()), (2, 5, 1, 1));
         assert_eq!(found.bytes, 5 * 40);
-        // The next run counts from zero, and knows what has arrived.
+        // The next run counts from zero, and still knows what has arrived.
         ledger.begin(2);
         ledger.arrive(&lost, 2, true, 3);
         assert_eq!(ledger.measured().late, 0, "it is of the run before");

@@ -1,38 +1,40 @@
+//! The figures of one run.
+
 use std::time::Duration;
 
-/// What one [`run`](crate::load::Fleet::run) showed.
+/// The figures of one [`run`](crate::load::Fleet::run).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measured {
-    /// Datagrams (or requests) that left.
+    /// Datagrams (or requests) sent.
     pub sent: u64,
-    /// Those that arrived (or were answered) once, whole, in the right place and from the right
-    /// address. Echo counts the whole way round.
+    /// Datagrams that arrived (or requests that were answered) once, unchanged, at the correct
+    /// client and from the correct address. Echo counts the round trip.
     pub delivered: u64,
-    /// Arrived with other bytes than were sent.
+    /// Datagrams that arrived changed.
     pub corrupt: u64,
-    /// Arrived in another's place, on another's channel, or from a wrong address.
+    /// Datagrams that arrived at another client, on another channel, or from a wrong address.
     pub misdelivered: u64,
-    /// Arrived again.
+    /// Datagrams that arrived more than once.
     pub duplicates: u64,
-    /// Of the delivered: those that arrived after a later datagram of the same client and the same
+    /// Delivered datagrams that arrived after a later one of the same client and the same
     /// direction.
     pub late: u64,
-    /// Bytes of application data in the delivered.
+    /// Bytes of application data delivered.
     pub bytes: u64,
-    /// From the first send to the last arrival.
+    /// Time from the first send to the last arrival.
     pub elapsed: Duration,
-    /// From send to arrival.
+    /// Latencies from send to arrival.
     pub latencies: Latencies,
 }
 
 impl Measured {
-    /// Those of which nothing right came.
+    /// Datagrams or requests that were not delivered correctly.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.sent.saturating_sub(self.delivered)
     }
 
-    /// Deliveries a second.
+    /// The rate in deliveries a second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         if self.elapsed.is_zero() {
@@ -43,17 +45,17 @@ impl Measured {
     }
 }
 
-/// The latencies' percentiles; all zero when nothing arrived.
+/// The percentiles of the latencies; all zero if nothing arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latencies {
-    /// The median.
+    /// The median, p50.
     pub p50: Duration,
-    /// Of ten, nine were faster.
+    /// The 90th percentile.
     pub p90: Duration,
-    /// Of 100, 99.
+    /// The 99th percentile.
     pub p99: Duration,
-    /// Of 1,000, 999.
+    /// The 99.9th percentile.
     pub p999: Duration,
-    /// The slowest.
+    /// The maximum latency.
     pub max: Duration,
 }

@@ -1,19 +1,17 @@
 //! The load: a [`Fleet`] of clients and their peers plays a [`Scenario`] against a [`Target`],
-//! checks every delivery, and says what it [`Measured`]. What that cost the server, its [`Process`]
-//! tells.
+//! checks every delivery and returns the [`Measured`] figures. [`Process`] reads the cost of the
+//! server.
 //!
-//! Call [`Fleet::new`] once (it allocates, and binds channels), then [`Fleet::run`] as often as
-//! wanted: in slices that change between servers, or one long one.
+//! Call [`Fleet::new`] once (it makes allocations and binds channels), then [`Fleet::run`] as often
+//! as needed: in slices that alternate between servers, or in one long run.
 
 mod clock;
 mod command;
 mod credentials;
-mod dialogue;
 mod fleet;
 mod floor;
 mod flows;
 mod histogram;
-mod idle;
 mod ledger;
 mod legs;
 mod measured;
@@ -29,6 +27,7 @@ mod search;
 mod setup;
 mod subnet;
 mod target;
+mod transactions;
 
 pub(crate) use legs::Connected;
 

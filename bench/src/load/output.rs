@@ -1,18 +1,21 @@
+//! The output of `turnload run`: text or JSON.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::load::{Found, Measured, Memory, Pace, Scenario, Target, Traffic};
 
-/// What an operator has to know before he believes a figure.
-pub(crate) const HINT: &str = "All clients share one user and a few prefixes: limits per user, per prefix and of unauthenticated requests must be out of the way.";
+/// Remarks that an operator needs before trusting a figure.
+pub(crate) const HINT: &str = "All clients share one user and a few prefixes: limits per user, per \
+    prefix and of unauthenticated requests must be out of the way.";
 
-/// What the load cost the server.
+/// The cost of the load for the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    /// Time on the processor.
+    /// Processor time of the server.
     pub(crate) spent: Duration,
-    /// At the end.
+    /// Memory at the end.
     pub(crate) memory: Memory,
 }
 
@@ -38,11 +41,12 @@ pub(crate) fn heading(scenario: &Scenario, target: &Target) -> String {
     )
 }
 
-/// `own`: what the load itself spent, waiting for the server included.
+/// `own` is the processor time of the load itself, including its waiting for the server.
 pub(crate) fn table(measured: &Measured, own: Option<Duration>, cost: Option<Cost>) -> String {
     let latencies = &measured.latencies;
     let mut text = format!(
-        "sent        {}\ndelivered   {} ({:.0} a second)\nlost        {} ({:.4} %)\ncorrupt     {}\nmisdelivered {}\nduplicates  {}\nlate        {}\n\
+        "sent        {}\ndelivered   {} ({:.0} a second)\nlost        {} ({:.4} %)\n\
+         corrupt     {}\nmisdelivered {}\nduplicates  {}\nlate        {}\n\
          latency     p50 {:?}, p90 {:?}, p99 {:?}, p99.9 {:?}, max {:?}",
         measured.sent,
         measured.delivered,
@@ -64,7 +68,8 @@ pub(crate) fn table(measured: &Measured, own: Option<Duration>, cost: Option<Cos
     }
     if let Some(cost) = cost {
         text += &format!(
-            "\nserver      {:.0} ns a delivery, {:.0} deliveries and {:.2} Gbit of data a second of a core, {:.1} % of a core, \
+            "\nserver      {:.0} ns a delivery, {:.0} deliveries and {:.2} Gbit of data a second of a \
+             core, {:.1} % of a core, \
              {} KiB resident ({} its own)",
             each(cost.spent, measured),
             a_second(measured.delivered as f64, cost.spent),
@@ -88,7 +93,11 @@ pub(crate) fn json(
     own: Duration,
     cost: Option<Cost>,
 ) -> String {
-    let mut value = json!({ "scenario": scenario_json(scenario), "measured": measured_json(measured), "load": { "cpu_ns": nanoseconds(own) } });
+    let mut value = json!({
+        "scenario": scenario_json(scenario),
+        "measured": measured_json(measured),
+        "load": { "cpu_ns": nanoseconds(own) },
+    });
     if let Some(cost) = cost {
         value["server"] = json!({
             "ns_per_delivery": each(cost.spent, measured),
@@ -158,7 +167,7 @@ fn each(spent: Duration, measured: &Measured) -> f64 {
     spent.as_secs_f64() * 1e9 / measured.delivered.max(1) as f64
 }
 
-/// The amount for each second on the processor.
+/// The amount for each second of processor time.
 fn a_second(amount: f64, spent: Duration) -> f64 {
     amount / spent.as_secs_f64().max(1e-9)
 }

@@ -1,12 +1,12 @@
-//! What a datagram holds: its number, its flow, and bytes that follow from both, so that a changed
-//! byte shows.
+//! The content of a datagram: its number, its flow, and bytes that follow from both, so that a
+//! changed byte is noticed.
 
-/// The least that tells number and flow, and has some bytes to compare.
+/// Minimum length: the number, the flow and some bytes to compare.
 pub(crate) const LEAST: usize = 16;
 
 const HEAD: usize = 12;
 
-/// Fills `data` for the datagram with this number of this flow. `data` is [`LEAST`] bytes or more.
+/// Fills `data` for the datagram with this number in this flow. `data` is [`LEAST`] bytes or more.
 pub(crate) fn write(data: &mut [u8], number: u64, flow: u32) {
     data[..8].copy_from_slice(&number.to_be_bytes());
     data[8..HEAD].copy_from_slice(&flow.to_be_bytes());
@@ -18,7 +18,7 @@ pub(crate) fn write(data: &mut [u8], number: u64, flow: u32) {
     rest.copy_from_slice(&pattern.next()[..rest.len()]);
 }
 
-/// The number and the flow, if every byte is as it was written.
+/// Returns the number and the flow, if every byte is as written.
 pub(crate) fn read(data: &[u8]) -> Option<(u64, u32)> {
     if data.len() < LEAST {
         return None;
@@ -28,7 +28,7 @@ pub(crate) fn read(data: &[u8]) -> Option<(u64, u32)> {
     let (number, flow) = (u64::from_be_bytes(*number), u32::from_be_bytes(*flow));
     let mut pattern = Pattern::new(number, flow);
     let (words, rest) = rest.as_chunks::<8>();
-    // Without a way out in the middle: whole runs of words are compared at once.
+    // Without an early exit: whole runs of words are compared at once.
     let differing = words.iter().fold(0, |differing, word| {
         differing | (u64::from_ne_bytes(*word) ^ u64::from_ne_bytes(pattern.next()))
     });

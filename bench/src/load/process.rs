@@ -1,3 +1,5 @@
+//! The cost of a server's process: processor time and memory.
+
 use std::fs;
 use std::time::Duration;
 
@@ -5,18 +7,18 @@ use anyhow::{Context, Result};
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
-/// A server's process, by what it costs.
+/// A server's process, whose cost is read from `/proc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
     pid: u32,
 }
 
-/// What a process holds in memory, in KiB.
+/// The memory of a process in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// All that is resident (VmRSS).
+    /// All resident memory (VmRSS).
     pub resident: u64,
-    /// Of that what is its own, not of files (RssAnon).
+    /// The resident memory that is not of files (RssAnon).
     pub anonymous: u64,
 }
 
@@ -27,22 +29,22 @@ impl Process {
         Self { pid }
     }
 
-    /// Time that its threads have spent on a processor, to the nanosecond. It is the sum of what
-    /// `/proc/PID/task/*/schedstat` says, read from the process's clock: with the time of
-    /// threads that have ended, and up to this moment for those that run.
+    /// Processor time of its threads, to the nanosecond. It is the sum of
+    /// `/proc/PID/task/*/schedstat`, read from the process's clock: with the time of threads that
+    /// have ended, and up to now for running ones.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn spent(&self) -> Result<Duration> {
         let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.pid.cast_signed()))
             .context("the server is gone")?;
         Ok(clock.now().context("the server is gone")?.into())
     }
 
-    /// What it holds in memory now.
+    /// Its current memory.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn memory(&self) -> Result<Memory> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))
             .context("the server is gone")?;

@@ -1,3 +1,5 @@
+//! Runs that relay data: sending at a pace, receiving, and giving up after silence.
+
 use anyhow::Result;
 use causeway_net::load_socket::BATCH;
 
@@ -11,25 +13,25 @@ const PATIENCE: u64 = 300_000_000;
 /// The same at the end of a run in which nothing has arrived yet: a server that stands still for a
 /// while is slow, not silent.
 const LAST_PATIENCE: u64 = 3_000_000_000;
-/// No more are sent in a row before it is looked what came.
+/// Maximum number of datagrams sent before the load receives again.
 const AT_ONCE: usize = 256;
 
 impl Fleet {
-    /// Relays for so many nanoseconds.
+    /// Relays data for `time` nanoseconds.
     pub(super) fn relay(&mut self, time: u64) -> Result<()> {
         let start = self.clock.now();
         self.ledger.begin(start);
         let mut silence = Silence::since(start);
         loop {
             let now = self.clock.now();
-            // A load that was kept from the processor before it could send anything is not over.
+            // The run is not over for a load that could not run before it sent anything.
             let is_over = now >= start + time && self.ledger.sent() > 0;
             if is_over && self.ledger.under_way() == 0 {
                 break;
             }
             let sent = if is_over { 0 } else { self.offer(start, now)? };
             self.renew(now)?;
-            self.dialogue.tend(&mut self.legs, now)?;
+            self.transactions.retransmit(&mut self.legs, now)?;
             self.legs.flush()?;
             self.peers.flush()?;
             if self.take()? + sent > 0 {
@@ -56,11 +58,11 @@ impl Fleet {
         if is_over && self.ledger.delivered() == 0 { LAST_PATIENCE } else { PATIENCE }
     }
 
-    /// Sends what it is time for. How many that were.
+    /// Sends what is due; returns its number.
     fn offer(&mut self, start: u64, now: u64) -> Result<usize> {
         let burst = self.scenario.burst;
         let room = match self.scenario.pace {
-            // Half of it at once: the server, too, is to work in batches.
+            // Half of the window at once, so that the server works in batches, too.
             Pace::Auto | Pace::Window(_) => {
                 let window = self.scenario.window();
                 let room = window.saturating_sub(self.ledger.under_way());
@@ -90,7 +92,7 @@ impl Fleet {
         Ok(bursts * burst)
     }
 
-    /// When the next one is to leave, if time decides that.
+    /// When the next burst is due, if the pace is a rate.
     fn due(&self, start: u64) -> Option<u64> {
         let Pace::Rate(rate) = self.scenario.pace else { return None };
         if let Some(schedule) = &self.schedule {
@@ -99,7 +101,7 @@ impl Fleet {
         Some(start + (u128::from(self.ledger.sent()) * 1_000_000_000 / u128::from(rate)) as u64)
     }
 
-    /// Queues one burst of one flow.
+    /// Queues one burst of one flow; returns its number of datagrams.
     fn burst(&mut self, now: u64) -> Result<()> {
         let Departure { client, up, size } = self.departure();
         self.turn += 1;
@@ -131,7 +133,7 @@ impl Fleet {
         }
     }
 
-    /// Which datagram is next.
+    /// The next datagram.
     fn departure(&self) -> Departure {
         match (&self.schedule, self.scenario.traffic) {
             (Some(schedule), _) => schedule.departure(self.ledger.sent()),
@@ -143,10 +145,11 @@ impl Fleet {
         }
     }
 
-    /// Takes what came to clients and peers. How much that was.
+    /// Receives at clients and peers; returns the number of messages.
     fn take(&mut self) -> Result<usize> {
-        let Self { scenario, legs, peers, flows, ledger, dialogue, heard, server, clock, .. } =
-            self;
+        let Self {
+            scenario, legs, peers, flows, ledger, transactions, heard, server, clock, ..
+        } = self;
         let mut stamp = None;
         let at_clients = legs.receive(*server, |client, message, genuine| {
             match flows.unwrap(client, message) {
@@ -154,7 +157,7 @@ impl Fleet {
                     let now = *stamp.get_or_insert_with(|| clock.now());
                     ledger.arrive(data, flows.flow_to(client), genuine && right, now);
                 }
-                Held::Stun if genuine => heard.extend(dialogue.hear(client, message)),
+                Held::Stun if genuine => heard.extend(transactions.receive(client, message)),
                 Held::Stun | Held::Broken => ledger.corrupt(),
             }
         })?;
@@ -173,23 +176,23 @@ impl Fleet {
     }
 }
 
-/// How long nothing has arrived, as far as this program looked: while it, or the whole machine, is
-/// kept from running, datagrams can wait unseen.
+/// How long nothing has arrived, as far as this program looked: while it, or the machine, does not
+/// run, datagrams can wait unseen.
 struct Silence {
     looked: u64,
     lasted: u64,
 }
 
 impl Silence {
-    /// A look that found nothing counts for no longer than this, in nanoseconds. With nothing to do
-    /// the load looks each millisecond.
+    /// Maximum time in nanoseconds that one look without a result counts. An idle load looks each
+    /// millisecond.
     const LOOK: u64 = 10_000_000;
 
     fn since(now: u64) -> Self {
         Self { looked: now, lasted: 0 }
     }
 
-    /// A look found nothing again.
+    /// Counts a look without a result.
     fn at(&mut self, now: u64) -> u64 {
         self.lasted += now.saturating_sub(self.looked).min(Self::LOOK);
         self.looked = now;
@@ -205,7 +208,7 @@ mod tests {
     fn a_load_that_could_not_look_has_not_waited() {
         let mut silence = Silence::since(5_000_000);
         assert_eq!(silence.at(6_000_000), 1_000_000);
-        // It was kept from the processor for a second.
+        // The load did not run for a second.
         assert_eq!(silence.at(1_006_000_000), 11_000_000);
         let looks = (1..=400).map(|look| 1_006_000_000 + look * 1_000_000);
         assert_eq!(looks.map(|now| silence.at(now)).last(), Some(411_000_000));

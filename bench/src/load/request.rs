@@ -1,3 +1,5 @@
+//! The requests of the load's clients.
+
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
@@ -8,16 +10,19 @@ use causeway_wire::{Class, EncodeError, MessageWriter, Method, TransactionId};
 
 use crate::load::credentials::Credentials;
 
-/// What a client asks of the server.
+/// The lifetime that the clients request, in seconds.
+pub(crate) const LIFETIME: u32 = 600;
+
+/// A request of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// A challenge: an Allocate without credentials.
     Challenge,
     /// An allocation with a UDP relay.
     Allocate,
-    /// A channel to a peer, with the permission that comes with it.
+    /// A channel to a peer, which includes a permission.
     Bind { channel: u16, peer: SocketAddr },
-    /// A permission.
+    /// A permission for a peer.
     Permit { peer: SocketAddr },
     /// Another lifetime for the allocation, in seconds; 0 ends it.
     Refresh { lifetime: u32 },
@@ -40,7 +45,7 @@ impl Request {
         !matches!(self, Self::Challenge | Self::Binding)
     }
 
-    /// Writes it; how many bytes it takes.
+    /// Writes the request; returns its length in bytes.
     pub(crate) fn write(
         self,
         buffer: &mut [u8],

@@ -1,23 +1,25 @@
+//! Runs that measure requests instead of data: Allocate, Refresh, ChannelBind, Binding.
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
 
-use crate::load::dialogue::{Answer, Answered};
 use crate::load::request::Request;
 use crate::load::setup::done;
+use crate::load::transactions::{Answer, Answered};
 use crate::load::{Fleet, Operation, Pace};
 
-/// Allocations that are released in a run, at most.
+/// Maximum number of allocations released in a run.
 const RELEASED: usize = 1_000;
-/// The first channel, and a port for each of its peers.
+/// The first channel number; the ports of its peers start there, too.
 const FIRST_CHANNEL: u16 = 0x4000;
 const FIRST_PORT: u16 = 10_000;
-/// What a server says when a client may have no more channels: Insufficient Capacity (RFC 8656
-/// §12.2), or Forbidden.
+/// The errors for a client that may have no more channels: Insufficient Capacity (RFC 8656 §12.2),
+/// or Forbidden.
 const NO_MORE: [u16; 4] = [403, 486, 500, 508];
 
-/// Clients that wait for their turn, and since when the others are at it.
+/// The clients that wait, and when the open requests started.
 struct Rota {
     idle: VecDeque<usize>,
     begun: Vec<u64>,
@@ -25,7 +27,7 @@ struct Rota {
 }
 
 impl Fleet {
-    /// Does the scenario's operation for so many nanoseconds, each client one at a time.
+    /// Repeats the scenario's operation for `time` nanoseconds, one request a client at a time.
     pub(super) fn request(&mut self, time: u64) -> Result<()> {
         let count = self.scenario.allocations;
         let active_clients =
@@ -38,7 +40,7 @@ impl Fleet {
             let now = self.clock.now();
             let is_over = now >= start + time && self.ledger.sent() > 0;
             let is_done = is_over || (self.is_release() && rota.idle.is_empty());
-            if is_done && self.dialogue.under_way() == 0 {
+            if is_done && self.transactions.under_way() == 0 {
                 break;
             }
             if !is_done {
@@ -47,9 +49,9 @@ impl Fleet {
                     self.renew(now)?;
                 }
             }
-            self.dialogue.tend(&mut self.legs, now)?;
+            self.transactions.retransmit(&mut self.legs, now)?;
             self.legs.flush()?;
-            if self.hear()? > 0 {
+            if self.receive_answers()? > 0 {
                 self.idle.busy();
             } else {
                 self.idle.wait(self.clock, None, [self.legs.fd(), self.peers.fd()])?;
@@ -60,8 +62,8 @@ impl Fleet {
             }
             self.heard.clear();
         }
-        // The next run begins with those that waited longest; of releases, with the oldest
-        // allocations, which the server has to look for longest.
+        // The next run starts with the clients that waited longest; for releases, with the oldest
+        // allocations, which the server has to search for longest.
         let next = if self.is_release() {
             Some((self.turn + self.released.len()) % count)
         } else {
@@ -75,7 +77,7 @@ impl Fleet {
         self.scenario.operation == Operation::Release
     }
 
-    /// Begins what it is time for.
+    /// Sends the requests that are due.
     fn begin_operations(&mut self, rota: &mut Rota, start: u64, now: u64) -> Result<()> {
         let room = match self.scenario.pace {
             Pace::Auto | Pace::Window(_) => self.scenario.window().saturating_sub(rota.active),
@@ -86,8 +88,8 @@ impl Fleet {
         };
         for _ in 0..room {
             let Some(client) = rota.idle.pop_front() else { break };
-            if self.dialogue.is_busy(client) {
-                // It renews what it has.
+            if self.transactions.is_busy(client) {
+                // It has to renew its channels.
                 rota.idle.push_back(client);
                 break;
             }
@@ -97,7 +99,7 @@ impl Fleet {
                 Operation::ChannelBind => self.next_channel(client),
                 Operation::Binding | Operation::Channel | Operation::Send => Request::Binding,
             };
-            self.dialogue.ask(&mut self.legs, client, request, now)?;
+            self.transactions.request(&mut self.legs, client, request, now)?;
             self.ledger.ask();
             rota.begun[client] = now;
             rota.active += 1;
@@ -114,16 +116,16 @@ impl Fleet {
         Request::Bind { channel: FIRST_CHANNEL + number, peer }
     }
 
-    /// What follows from an answer.
+    /// Processes an answer.
     fn conclude(&mut self, answered: Answered, rota: &mut Rota, now: u64) -> Result<()> {
         let Answered { client, request, answer, .. } = answered;
         match (self.scenario.operation, request, answer) {
             (Operation::Allocate, Request::Challenge, Answer::Challenged) => {
-                return self.dialogue.ask(&mut self.legs, client, Request::Allocate, now);
+                return self.transactions.request(&mut self.legs, client, Request::Allocate, now);
             }
             (Operation::Allocate, Request::Allocate, Answer::Allocated(_)) => {
                 self.ledger.answer(rota.begun[client], now);
-                return self.dialogue.ask(
+                return self.transactions.request(
                     &mut self.legs,
                     client,
                     Request::Refresh { lifetime: 0 },
@@ -138,7 +140,7 @@ impl Fleet {
                 rota.active -= 1;
                 return Ok(());
             }
-            // A renewal, beside what is measured.
+            // A renewal, which is not measured.
             (_, Request::Refresh { .. }, _) => return done(&answered),
             (Operation::ChannelBind, Request::Bind { .. }, Answer::Refused(code))
                 if NO_MORE.contains(&code) =>
@@ -147,10 +149,10 @@ impl Fleet {
                 if *bound <= 1 || *bound > *limit {
                     bail!("ChannelBind: refused with {code}");
                 }
-                // This one does not count as another: it is asked for what the client has.
+                // This request does not count: the client repeats it for a channel that it has.
                 *limit = *bound - 1;
                 let again = self.next_channel(client);
-                return self.dialogue.ask(&mut self.legs, client, again, now);
+                return self.transactions.request(&mut self.legs, client, again, now);
             }
             (_, _, Answer::Done) => self.ledger.answer(rota.begun[client], now),
             (_, _, Answer::Wrong) => self.ledger.corrupt(),

@@ -1,9 +1,9 @@
+//! The scenario of a load: transport, direction, operation, traffic, size and pace.
+
 use causeway_wire::Transport;
 use clap::ValueEnum;
 
-use crate::load::schedule;
-
-/// Which way the data goes.
+/// The direction of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Direction {
     /// From clients to their peers.
@@ -19,15 +19,15 @@ pub enum Direction {
     Relay,
 }
 
-/// What is done again and again.
+/// The operation that is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Operation {
     /// Data in ChannelData messages.
     Channel,
     /// Data in Send and Data indications.
     Send,
-    /// Allocate, challenged and then allowed; the allocation is released outside of what is counted
-    /// as latency. One delivery is one allocation.
+    /// Allocate, challenged and then granted; the allocation is released outside of the measured
+    /// latency. One delivery is one allocation.
     Allocate,
     /// Release of an allocation (Refresh with a lifetime of 0), beside the other allocations. A
     /// tenth of the clients, at most 1,000, release theirs in a run; between two runs they
@@ -35,11 +35,11 @@ pub enum Operation {
     Release,
     /// ChannelBind of a new channel, answered.
     ChannelBind,
-    /// Binding requests, answered.
+    /// Binding request, answered.
     Binding,
 }
 
-/// Which datagrams follow each other.
+/// The sizes and the order of the datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Traffic {
     /// All datagrams have the scenario's size, and the clients take turns.
@@ -54,15 +54,15 @@ pub enum Traffic {
     Frames,
 }
 
-/// How fast.
+/// The pace of datagrams or requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
     /// Closed loop, with a window of 128 or less: enough that the server never waits, few enough
     /// that no buffer overflows.
     Auto,
-    /// Closed loop: so many datagrams under way at a time.
+    /// Closed loop: this many datagrams under way at a time.
     Window(usize),
-    /// Open loop: so many a second, evenly, whatever comes back.
+    /// Open loop: this many a second, evenly spaced, independent of the replies.
     Rate(u32),
 }
 
@@ -71,65 +71,54 @@ impl Pace {
     pub const WINDOW: Self = Self::Auto;
 }
 
-/// What a fleet does.
+/// The load that a fleet makes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scenario {
-    /// Between client and server.
+    /// The transport between client and server.
     pub transport: Transport,
-    /// Which way data goes; it has no meaning for requests.
+    /// The direction of the data; without meaning for requests.
     pub direction: Direction,
-    /// Of what kind the load is.
+    /// The operation that is repeated.
     pub operation: Operation,
-    /// Clients, each with one allocation (Binding, Allocate: without): 1 to 20,000.
+    /// Number of clients, each with one allocation (none for Binding and Allocate): 1 to 20,000.
     pub allocations: usize,
-    /// Which datagrams follow each other.
+    /// The sizes and the order of the datagrams.
     pub traffic: Traffic,
     /// Bytes of application data in each datagram: 16 to 1,400; over TCP and TLS a multiple of
-    /// four. Of mixed ones it is the maximum.
+    /// four. The maximum for mixed sizes.
     pub size: usize,
-    /// So many datagrams in succession go the same way, as frames of video do: 1 to 64.
+    /// Number of successive datagrams in the same direction, as frames of video have: 1 to 64.
     pub burst: usize,
-    /// How fast.
+    /// The pace of datagrams or requests.
     pub pace: Pace,
     /// Whether bursts leave as one large send (UDP_SEGMENT) and arrive joined (UDP_GRO), as behind
     /// a card that splits and joins.
     pub offload: bool,
 }
 
-/// The most bytes of application data in a datagram.
+/// Maximum number of bytes of application data in a datagram.
 pub(crate) const MAX_SIZE: usize = 1400;
-/// What all datagrams of the usual window take of one receive buffer of the kernel, at most: less
-/// than the 208 KiB that is the common default.
+/// Maximum space of the usual window in one receive buffer of the kernel: less than the 208 KiB
+/// that is the common default.
 const WINDOW_BYTES: usize = 128 << 10;
-/// What the kernel books for a datagram beyond its bytes, at least.
+/// Minimum space that the kernel accounts for a datagram beyond its bytes.
 const BOOKED: usize = 640;
 
 impl Scenario {
-    /// The scenario with the size and the pace that its traffic has.
-    pub(crate) fn settled(self) -> Self {
-        match self.traffic {
-            Traffic::Even | Traffic::Mixed => self,
-            Traffic::Frames => {
-                Self { size: schedule::LONGEST, pace: Pace::Rate(schedule::rate(&self)), ..self }
-            }
-        }
-    }
-
-    /// Datagrams a second for each allocation, where the pace is the scenario's and not the
-    /// server's.
+    /// Datagrams a second for each allocation, if the scenario sets the pace and not the server.
     #[must_use]
     pub fn rate_of_one(&self) -> Option<f64> {
         let Pace::Rate(rate) = self.settled().pace else { return None };
         Some(f64::from(rate) / self.allocations as f64)
     }
 
-    /// Datagrams (or requests) under way at a time in a closed loop.
+    /// Number of datagrams (or requests) under way at a time in a closed loop.
     #[must_use]
     pub fn window(&self) -> usize {
         match self.pace {
             Pace::Window(window) => window,
             Pace::Auto | Pace::Rate(_) => {
-                // The kernel books powers of two.
+                // The kernel accounts powers of two.
                 let booked = (self.size + BOOKED).next_power_of_two();
                 (WINDOW_BYTES / booked).clamp(2 * self.burst, 128.max(2 * self.burst))
             }

@@ -1,35 +1,34 @@
-//! Traffic that is not even: which client sends how much, and in video calls when.
+//! Uneven traffic: which client sends how much, and in video calls when.
 
-use crate::load::{Direction, Scenario};
+use crate::load::{Direction, Pace, Scenario, Traffic};
 
-/// The shortest datagram of mixed sizes.
+/// Minimum size of a datagram of mixed sizes.
 pub(crate) const SHORTEST: usize = 60;
-/// The longest packet of a frame.
-pub(crate) const LONGEST: usize = 1_200;
-/// The shortest packet of a frame.
+/// Maximum size of a packet of a frame.
+const LONGEST: usize = 1_200;
+/// Minimum size of a packet of a frame.
 const LEAST_OF_FRAME: usize = 600;
-/// Packets of a frame.
+/// Number of packets in a frame.
 const PACKETS: u64 = 4;
 /// The size of an audio packet.
 const AUDIO: usize = 160;
 
-/// After this time, in nanoseconds, the schedule begins again: three frames, and five audio
-/// packets.
+/// The period of the schedule in nanoseconds: three frames and five audio packets.
 const PERIOD: u64 = 100_000_000;
-/// The moments of a period at which something may be due.
+/// Number of ticks in a period, at each of which something may be due.
 const TICKS: u64 = 240;
 /// Ticks from one frame of a client to the next: 30 a second.
 const FRAME: u64 = TICKS / 3;
 /// Ticks from one audio packet of a client to the next: 50 a second.
 const VOICE: u64 = TICKS / 5;
-/// Moments between two frames of a client at which other clients have theirs. With more clients
-/// than that, frames coincide.
+/// Number of ticks between two frames of a client at which other clients have theirs. With more
+/// clients, frames coincide.
 const PHASES: u64 = 16;
-/// Datagrams of a client in a period.
+/// Number of datagrams of a client in a period.
 const OF_ONE: u64 = 3 * PACKETS + 5;
 
-/// A datagram that leaves: whose, whether the client is the sender, and the bytes of application
-/// data in it.
+/// A datagram to send: its client, whether the client is the sender, and the bytes of application
+/// data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Departure {
     pub(crate) client: usize,
@@ -37,9 +36,9 @@ pub(crate) struct Departure {
     pub(crate) size: usize,
 }
 
-/// When the datagrams of video calls leave.
+/// The schedule of video calls.
 pub(crate) struct Schedule {
-    /// Those of a period, each with its time in nanoseconds, in order.
+    /// The datagrams of a period in order, each with its time in nanoseconds.
     departures: Box<[(u64, Departure)]>,
 }
 
@@ -58,11 +57,21 @@ pub(crate) fn mixed(number: usize, scenario: &Scenario) -> Departure {
     }
 }
 
-/// Datagrams of frames a second, of all clients together.
-pub(crate) fn rate(scenario: &Scenario) -> u32 {
+/// Datagrams a second of the frames of all clients together.
+fn rate(scenario: &Scenario) -> u32 {
     let ways = if scenario.direction == Direction::Both { 2 } else { 1 };
     let a_second = scenario.allocations as u64 * ways * OF_ONE * 1_000_000_000 / PERIOD;
     u32::try_from(a_second).unwrap_or(u32::MAX)
+}
+
+impl Scenario {
+    /// The scenario with the size and the pace of its traffic.
+    pub(crate) fn settled(self) -> Self {
+        match self.traffic {
+            Traffic::Even | Traffic::Mixed => self,
+            Traffic::Frames => Self { size: LONGEST, pace: Pace::Rate(rate(&self)), ..self },
+        }
+    }
 }
 
 impl Schedule {
@@ -78,25 +87,25 @@ impl Schedule {
                 add_call(&mut departures, client, up);
             }
         }
-        // Packets that are due at the same tick are interleaved at random.
+        // Packets due at the same tick are interleaved at random.
         let order = |index: &usize| (departures[*index].0, scatter(*index as u64));
         let mut sorted: Vec<usize> = (0..departures.len()).collect();
         sorted.sort_by_cached_key(order);
         Self { departures: sorted.into_iter().map(|index| departures[index]).collect() }
     }
 
-    /// The n-th datagram.
+    /// The n-th datagram of the schedule.
     pub(crate) fn departure(&self, number: u64) -> Departure {
         self.departures[(number % self.departures.len() as u64) as usize].1
     }
 
-    /// When the n-th datagram leaves, in nanoseconds from the first one's tick on.
+    /// When the n-th datagram is due, in nanoseconds from the first one's tick.
     pub(crate) fn time(&self, number: u64) -> u64 {
         let all = self.departures.len() as u64;
         number / all * PERIOD + self.departures[(number % all) as usize].0
     }
 
-    /// How many of those from `number` on are due at that time: at most `most`.
+    /// Number of datagrams from `number` on that are due at that time; at most `most`.
     pub(crate) fn due(&self, number: u64, time: u64, most: usize) -> usize {
         (0..most).take_while(|behind| self.time(number + *behind as u64) <= time).count()
     }
@@ -119,12 +128,12 @@ fn add_call(departures: &mut Vec<(u64, Departure)>, client: usize, up: bool) {
     }
 }
 
-/// A size that follows from `chance`: a multiple of four, so that a stream has no padding.
+/// A size derived from `chance`: a multiple of four, so that a stream has no padding.
 fn between(least: usize, most: usize, chance: u64) -> usize {
     (least + (chance & 0xFFFF) as usize % (most - least + 1)).next_multiple_of(4).min(most)
 }
 
-/// A number that looks random and follows from `number` (splitmix64).
+/// A pseudo-random number derived from `number` (splitmix64).
 fn scatter(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -135,7 +144,6 @@ fn scatter(number: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Traffic;
 
     fn frames(direction: Direction, allocations: usize) -> Scenario {
         Scenario { traffic: Traffic::Frames, direction, allocations, ..Scenario::default() }

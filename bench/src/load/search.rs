@@ -1,23 +1,25 @@
+//! The search for the highest rate that a server sustains.
+
 use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::load::{Fleet, Measured, Pace};
 
-/// What a rate must keep to count as good.
+/// The limits within which a rate counts as sustained.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Of all datagrams, so many may be lost.
+    /// Maximum share of datagrams lost.
     pub loss: f64,
-    /// The 99th percentile of the latency.
+    /// Maximum of the latency's 99th percentile.
     pub p99: Duration,
     /// How long each rate is tried.
     pub trial: Duration,
-    /// A rate is too high when it was not kept in so many trials; at least 1. A machine that
-    /// stands still for some milliseconds now and then (another guest of its host had the
-    /// processor) spoils a trial at any rate, but not every one.
+    /// Number of failed trials, at least 1, after which a rate is too high. A machine that stands
+    /// still for some milliseconds now and then (another guest of its host had the processor)
+    /// spoils a trial at any rate, but not every one.
     pub trials: u32,
-    /// No rate above this one is tried.
+    /// Maximum rate that is tried.
     pub highest: u32,
 }
 
@@ -34,31 +36,31 @@ impl Default for Limits {
     }
 }
 
-/// The highest rate that was good.
+/// The highest rate within the limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// Datagrams a second; 0 when even the lowest was too much.
+    /// Datagrams a second; 0 if even the lowest was too much.
     pub rate: u32,
-    /// What was measured at that rate.
+    /// The figures at that rate.
     pub measured: Measured,
-    /// Whether the load, and not the server, was at its end: it could not send at the next higher
+    /// Whether the load was the limit, and not the server: it could not send at the next higher
     /// rate.
     pub by_load: bool,
 }
 
-/// The lowest rate that is tried.
+/// Minimum rate that is tried.
 const LOWEST: u32 = 1_000;
 /// The first rate that is tried: at lower ones the load sleeps between datagrams, and is late more
 /// often than a server.
 const FIRST: u32 = 16_000;
-/// It is known to one part in so many.
+/// Precision of the result: one part in this number.
 const PRECISION: u32 = 50;
 
-/// Searches the highest rate that keeps the limits: doubles it while it is good, then halves the
+/// Searches for the highest rate within the limits: doubles it while it is good, then halves the
 /// gap.
 ///
 /// # Errors
-/// As [`Fleet::run`].
+/// The same as of [`Fleet::run`].
 pub fn find_rate(fleet: &mut Fleet, limits: &Limits) -> Result<Found> {
     let mut found = Found { rate: 0, measured: Measured::default(), by_load: false };
     let highest = limits.highest.max(LOWEST);
@@ -81,18 +83,18 @@ pub fn find_rate(fleet: &mut Fleet, limits: &Limits) -> Result<Found> {
     }
 }
 
-/// What became of a rate.
+/// The result of trying a rate.
 enum Trial {
     Good(Measured),
-    /// Not kept in any trial. `by_load`: in none of them could the load send so much, though
-    /// nothing was lost.
+    /// Not within the limits in any trial; `by_load` if the load could not send fast enough in any
+    /// of them, though nothing was lost.
     Bad {
         by_load: bool,
     },
 }
 
 impl Limits {
-    /// Tries a rate until it is kept, or was not often enough.
+    /// Tries a rate until it is within the limits, or has failed often enough.
     fn keep(&self, fleet: &mut Fleet, rate: u32) -> Result<Trial> {
         let mut by_load = true;
         for _ in 0..self.trials.max(1) {

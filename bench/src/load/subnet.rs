@@ -1,10 +1,12 @@
+//! The addresses of clients and peers.
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, ensure};
 
-/// Addresses that are local to the machine (`127.0.0.0/8`, or what `ip route add local` said), of
-/// which each client or peer has one.
+/// Local addresses (`127.0.0.0/8`, or added with `ip route add local`), one for each client or
+/// peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subnet {
     first: u32,
@@ -15,7 +17,7 @@ impl Subnet {
     /// `network`/`length`, the length from 8 to 32.
     ///
     /// # Errors
-    /// When the length is another.
+    /// If the length is out of range.
     pub fn new(network: Ipv4Addr, length: u8) -> Result<Self> {
         ensure!((8..=32).contains(&length), "a subnet from /8 to /32");
         let count = 1 << (32 - u32::from(length));
@@ -23,26 +25,26 @@ impl Subnet {
     }
 
     /// The address of the client or peer with this number, from 0. All but the subnet's first and
-    /// last are used (a /31 and a /32: all); they are used again when there are more numbers.
+    /// last address are used (a /31 and a /32: all), and again when there are more numbers.
     #[must_use]
     pub fn address(&self, number: usize) -> Ipv4Addr {
         let (skipped, usable) = if self.count > 2 { (1, self.count - 2) } else { (0, self.count) };
         Ipv4Addr::from(self.first + skipped + (number % usable as usize) as u32)
     }
 
-    /// How many different addresses there are.
+    /// Number of different addresses.
     #[must_use]
     pub fn len(&self) -> usize {
         if self.count > 2 { self.count as usize - 2 } else { self.count as usize }
     }
 
-    /// Never: a subnet has one address at least.
+    /// Always `false`: a subnet has at least one address.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// Which number the address has.
+    /// The number of the address, if it is in the subnet.
     #[must_use]
     pub fn number(&self, address: IpAddr) -> Option<usize> {
         let IpAddr::V4(address) = address else { return None };

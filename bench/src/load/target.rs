@@ -1,15 +1,17 @@
+//! The server that is loaded, and the addresses of the load.
+
 use std::net::SocketAddr;
 
 use crate::load::Subnet;
 
-/// How a server is used.
+/// The protocol of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// TURN with long-term credentials. The realm is the server's: it tells it with its challenge.
+    /// TURN with long-term credentials. The server names the realm in its challenge.
     Turn {
-        /// The user.
+        /// The user name.
         username: String,
-        /// His password.
+        /// The user's password.
         password: String,
     },
     /// The trivial protocol of the floor forwarders, which have no users.
@@ -20,16 +22,16 @@ pub enum Access {
     Floor,
 }
 
-/// Where the load goes, and where it comes from.
+/// The server's address and the addresses of the load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The server's listener for the scenario's transport.
     pub address: SocketAddr,
-    /// How it is used.
+    /// Its protocol and credentials.
     pub access: Access,
-    /// The clients' addresses.
+    /// The addresses of the clients.
     pub clients: Subnet,
-    /// The peers' addresses; not the clients'.
+    /// The addresses of the peers, not the clients' ones.
     pub peers: Subnet,
 }
 

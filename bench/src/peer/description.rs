@@ -1,3 +1,5 @@
+//! The description of a server to measure: a TOML file of `bench/peers/`.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -8,65 +10,65 @@ use serde::Deserialize;
 use crate::load::Transport;
 use crate::peer::placeholder;
 
-/// How a server is started to be measured: a file of `bench/peers/`.
+/// How to start a server for the measurement: a file of `bench/peers/`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// What it is, in a line.
+    /// The server in one line.
     pub about: String,
-    /// The program: a path, or a name that is looked for on PATH.
+    /// The program: a path, or a name to find on PATH.
     pub program: String,
-    /// What makes it say its version.
+    /// The arguments that make it print its version.
     #[serde(default)]
     pub version: Vec<String>,
-    /// What it is asked for.
+    /// The protocol that it serves.
     pub access: Kind,
-    /// What clients may come over.
+    /// The transports that it serves.
     pub transports: Vec<Transport>,
-    /// What it is started with.
+    /// The arguments of the program.
     pub arguments: Vec<String>,
-    /// More of it, when a backend is asked for; empty: there is no choice.
+    /// Further arguments that select a backend; empty if there is no choice.
     #[serde(default)]
     pub backend: Vec<String>,
-    /// How one gets the program.
+    /// How to install the program.
     pub install: String,
-    /// How it differs from its defaults, and why: said with what was measured.
+    /// Deviations from its defaults with their reasons, reported with every measurement.
     #[serde(default)]
     pub settings: Vec<String>,
-    /// Files to write into its directory first, by name.
+    /// Files to write into its working directory first, by name.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// Where no client needs a certificate.
+    /// Additions for transports without a certificate.
     #[serde(default)]
     pub plain: Addition,
-    /// Where clients come over TLS or DTLS.
+    /// Additions for TLS and DTLS.
     #[serde(default)]
     pub secure: Addition,
 }
 
-/// What is added to the arguments and the files.
+/// Additions to the arguments and the files.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Addition {
-    /// Behind the other arguments.
+    /// Arguments, after the others.
     pub arguments: Vec<String>,
-    /// Behind the files of the same name.
+    /// Text to append to the files of the same names.
     pub files: BTreeMap<String, String>,
 }
 
-/// What a server is asked for.
+/// The protocol that a server serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// TURN, as the user of the measurement.
+    /// TURN, with the user of the measurement.
     Turn,
-    /// Binding requests alone.
+    /// STUN: Binding requests only.
     Binding,
-    /// The floors' trivial protocol.
+    /// The trivial protocol of the floors.
     Floor,
 }
 
-/// The descriptions that come with the program.
+/// The built-in descriptions.
 const SHIPPED: &[(&str, &str)] = &[
     ("turnd", include_str!("../../peers/turnd.toml")),
     ("coturn", include_str!("../../peers/coturn.toml")),
@@ -81,10 +83,10 @@ const SHIPPED: &[(&str, &str)] = &[
 ];
 
 impl Description {
-    /// One that comes with the program, by its name, or a file's.
+    /// Finds a built-in description by its name, or reads a file.
     ///
     /// # Errors
-    /// There is no such name or file, or it is no description.
+    /// If there is no such name or file, or the file is not a description.
     pub fn find(name: &str) -> Result<Self> {
         if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
             return Self::parse(text).with_context(|| format!("bench/peers/{name}.toml"));
@@ -118,13 +120,13 @@ impl Description {
             .chain(additions)
     }
 
-    /// Whether clients may come over this.
+    /// Whether it serves this transport.
     #[must_use]
     pub fn serves(&self, transport: Transport) -> bool {
         self.transports.contains(&transport)
     }
 
-    /// What is added for such clients.
+    /// The additions for secure or plain transports.
     pub(super) fn addition(&self, secure: bool) -> &Addition {
         if secure { &self.secure } else { &self.plain }
     }

@@ -1,4 +1,4 @@
-//! Servers that are started to be measured, as their descriptions in `bench/peers/` say.
+//! The servers that are measured, started as their descriptions in `bench/peers/` say.
 
 mod certificate;
 mod description;

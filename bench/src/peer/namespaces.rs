@@ -1,3 +1,5 @@
+//! Two network namespaces for the servers and the load.
+
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
@@ -5,17 +7,17 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CloneFlags, unshare};
 
-/// Two network namespaces without names, joined by a pair of virtual Ethernet devices: nothing is
-/// left behind, however the process ends.
+/// Two unnamed network namespaces, joined by a pair of virtual Ethernet devices. Nothing is left
+/// behind, however the process ends.
 ///
-/// The servers' lasts as long as a child that waits for the end of its input; the load's is the
-/// calling thread's own.
+/// The servers' namespace lasts as long as a child process that waits for the end of its input; the
+/// load's is the calling thread's own.
 pub(super) struct Namespaces {
     holder: Child,
 }
 
 impl Namespaces {
-    /// Where servers listen.
+    /// The address on which servers listen.
     pub(super) const SERVERS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 
     /// Moves the calling thread to its namespace.
@@ -27,7 +29,7 @@ impl Namespaces {
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start unshare")?;
-        // What it returns shows that it is in its namespace.
+        // Its reply shows that it is in its namespace.
         holder.stdin.as_mut().context("no pipe")?.write_all(b"?")?;
         holder.stdout.as_mut().context("no pipe")?.read_exact(&mut [0])?;
         let namespaces = Self { holder };
@@ -46,7 +48,7 @@ impl Namespaces {
         for line in load {
             ip(&[], line)?;
         }
-        // All clients and peers are here, without an address of each on a device.
+        // All client and peer addresses are local here, without being on a device.
         ip(&[], "route add local 198.19.0.0/16 dev lo")?;
         ip(&[], &format!("link set servers0 netns {holder}"))?;
         let servers = [
@@ -61,7 +63,7 @@ impl Namespaces {
         Ok(())
     }
 
-    /// What a command in the servers' namespace begins with.
+    /// The command prefix that runs a command in the servers' namespace.
     pub(super) fn enter(&self) -> Vec<String> {
         vec!["nsenter".to_owned(), format!("--net=/proc/{}/ns/net", self.holder.id())]
     }
@@ -69,7 +71,7 @@ impl Namespaces {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
-        // It ends with its input, too.
+        // It also ends with its input.
         drop(self.holder.kill());
         drop(self.holder.wait());
     }

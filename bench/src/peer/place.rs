@@ -1,3 +1,5 @@
+//! Where the servers and the load run: addresses, namespaces and cores.
+
 use std::net::Ipv4Addr;
 use std::thread::available_parallelism;
 
@@ -8,7 +10,7 @@ use nix::unistd::Pid;
 use crate::load::Subnet;
 use crate::peer::namespaces::Namespaces;
 
-/// Where the servers and the load are: which addresses, which namespace, which cores.
+/// Where the servers and the load run: addresses, namespaces and cores.
 pub struct Place {
     pub(super) address: Ipv4Addr,
     pub(super) network: &'static str,
@@ -19,7 +21,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// All of it on loopback.
+    /// Servers and load on loopback.
     #[must_use]
     pub fn loopback() -> Self {
         let subnet =
@@ -35,12 +37,12 @@ impl Place {
         }
     }
 
-    /// The servers in a network namespace, the calling thread (and what it starts from now on) in
-    /// another, a pair of virtual Ethernet devices between them. Both are gone with this value
-    /// and the calling thread, whatever ends them.
+    /// The servers in one network namespace, the calling thread (and what it starts later) in
+    /// another, joined by a pair of virtual Ethernet devices. Both namespaces end with this value
+    /// and the calling thread, however they end.
     ///
     /// # Errors
-    /// Without root's rights.
+    /// If the caller is not root.
     pub fn namespaces() -> Result<Self> {
         let subnet =
             |third| Subnet::new(Ipv4Addr::new(198, 19, third, 0), 17).expect("17 is a length");
@@ -57,11 +59,11 @@ impl Place {
         })
     }
 
-    /// Servers that are started from now on run on one core, the calling thread on the other: on
-    /// core 0 and 1, where there are two.
+    /// Runs servers started later on one core and the calling thread on the other: cores 0 and 1,
+    /// if there are two.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel refuses.
     pub fn pin(&mut self) -> Result<()> {
         if available_parallelism()?.get() < 2 {
             causeway_cli::complain(
@@ -76,13 +78,14 @@ impl Place {
         Ok(())
     }
 
-    /// In words.
+    /// The place in words.
     #[must_use]
     pub fn name(&self) -> &'static str {
         if self.namespaces.is_some() { "across namespaces" } else { "on loopback" }
     }
 
-    /// What a server's command begins with: it ends with this thread, and is where it belongs.
+    /// The prefix of a server's command: the server ends with this thread, in its namespace and on
+    /// its core.
     pub(super) fn prefix(&self) -> Vec<String> {
         let mut prefix: Vec<String> = ["setpriv", "--pdeathsig", "KILL"].map(str::to_owned).into();
         prefix.extend(self.namespaces.as_ref().map(Namespaces::enter).into_iter().flatten());

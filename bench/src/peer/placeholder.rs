@@ -1,19 +1,19 @@
-//! `{port}` and its like in a description.
+//! Placeholders such as `{port}` in a description.
 
 use anyhow::{Result, bail};
 
-/// All that a description may name.
+/// All placeholder names.
 pub(super) const NAMES: &[&str] = &[
     "address", "port", "tls_port", "min_port", "max_port", "network", "realm", "user", "password",
     "dir", "cert", "key", "build", "backend",
 ];
 
-/// Whether the text names only what there is.
+/// Checks that the text has known placeholders only.
 pub(super) fn check(text: &str) -> Result<()> {
     fill(text, |_| Some(String::new())).map(drop)
 }
 
-/// The text with the values in place.
+/// The text with the placeholders replaced.
 pub(super) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Result<String> {
     let mut filled = String::new();
     let mut rest = text;
@@ -32,7 +32,7 @@ pub(super) fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Result
                 filled.push_str(&value);
                 after
             }
-            // A brace of the file's own.
+            // A brace that belongs to the file.
             _ => {
                 filled.push('{');
                 behind

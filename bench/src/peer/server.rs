@@ -1,3 +1,5 @@
+//! A server under measurement: started, awaited and ended.
+
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,28 +16,28 @@ use crate::peer::description::{Description, Kind};
 use crate::peer::place::Place;
 use crate::peer::placeholder::fill;
 
-/// The user of each server.
+/// The user name on each server.
 const USER: &str = "bench";
-/// The password of that user.
+/// The password of the user.
 const PASSWORD: &str = "bench";
 /// The realm of each server.
 const REALM: &str = "bench.example";
 
-/// How long a server has to come up.
+/// How long a server may take to answer after its start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server to be started, as its description says or somewhat otherwise.
+/// A server to start, as its description says or with changes.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// How it is started.
+    /// Its description.
     pub description: Description,
-    /// Another program than the description's.
+    /// The program to run instead of the description's.
     pub program: Option<PathBuf>,
-    /// The backend, if one is asked for.
+    /// The backend, if one is requested.
     pub backend: Option<String>,
 }
 
-/// A server that was started for the measurement; it ends with this value.
+/// A running server; dropping it ends the process.
 pub struct Server {
     running: Running,
     process: Process,
@@ -51,18 +53,18 @@ struct Ports {
 }
 
 impl Choice {
-    /// A description without changes.
+    /// The server of a description, without changes.
     ///
     /// # Errors
-    /// There is none of this name.
+    /// If there is no description of this name.
     pub fn find(name: &str) -> Result<Self> {
         Ok(Self { description: Description::find(name)?, program: None, backend: None })
     }
 
-    /// The program that is run.
+    /// The path of the program.
     ///
     /// # Errors
-    /// It is not there; says how one gets it.
+    /// If it is not installed; the error says how to install it.
     pub fn program(&self) -> Result<PathBuf> {
         let program = match &self.program {
             Some(program) => program.clone(),
@@ -89,10 +91,10 @@ impl Choice {
         })
     }
 
-    /// What the program says of its version; empty when it says nothing.
+    /// The version that the program prints; empty if it prints none.
     ///
     /// # Errors
-    /// It is not there.
+    /// If the program is not installed.
     pub fn version(&self) -> Result<String> {
         let program = self.program()?;
         if self.description.version.is_empty() {
@@ -107,10 +109,10 @@ impl Choice {
         Ok(lines.next_back().unwrap_or_default().trim().to_owned())
     }
 
-    /// Starts it, to relay from these ports (the first and the last), and waits until it answers.
+    /// Starts it with these relay ports (the first and the last), and waits until it answers.
     ///
     /// # Errors
-    /// It is not there, or does not answer within ten seconds.
+    /// If it is not installed, or does not answer within ten seconds.
     pub fn start(&self, place: &Place, relay_ports: [u16; 2], secure: bool) -> Result<Server> {
         let program = self.program()?;
         let mut server = self.spawn(&program, place, relay_ports, secure)?;
@@ -218,32 +220,32 @@ impl Server {
         Ok(())
     }
 
-    /// Where clients of this transport go to.
+    /// The address for clients of this transport.
     #[must_use]
     pub fn address(&self, transport: Transport) -> SocketAddr {
         let port = if transport.is_secure() { self.ports.secure } else { self.ports.plain };
         SocketAddr::new(self.target.address.ip(), port)
     }
 
-    /// Where such a load goes, and as whom.
+    /// The target for a load over this transport.
     #[must_use]
     pub fn target(&self, transport: Transport) -> Target {
         Target { address: self.address(transport), ..self.target.clone() }
     }
 
-    /// As whom clients come.
+    /// The protocol and the credentials of its clients.
     #[must_use]
     pub fn credentials(&self) -> [&'static str; 2] {
         [USER, PASSWORD]
     }
 
-    /// Its process.
+    /// The process of the server.
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Whether it has a ring of io_uring open.
+    /// Whether it has an io_uring ring open.
     #[must_use]
     pub fn has_ring(&self) -> bool {
         let folder = fs::read_dir(format!("/proc/{}/fd", self.running.pid()));

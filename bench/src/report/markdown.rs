@@ -1,8 +1,8 @@
-//! The report as a table for documents.
+//! The report as a Markdown table.
 
 use crate::report::{Column, Outcome, Report};
 
-/// The report as a table of Markdown.
+/// The report as a Markdown table, a row for each case.
 #[must_use]
 pub fn table(report: &Report) -> String {
     let mut text = String::from(
@@ -15,7 +15,7 @@ pub fn table(report: &Report) -> String {
     text
 }
 
-/// One row; the second server's figure stands behind the first's.
+/// One row; the second server's figure follows the first's.
 #[must_use]
 pub fn row(outcome: &Outcome) -> String {
     let [ours, theirs] = &outcome.servers;

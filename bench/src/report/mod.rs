@@ -1,4 +1,4 @@
-//! What was measured: for people, for other programs, as a plot.
+//! Reports of a comparison: text, JSON, Markdown and SVG.
 
 pub mod markdown;
 mod outcome;

@@ -1,117 +1,120 @@
+//! The report of a comparison as data; its JSON form is documented by its fields.
+
 use serde::Serialize;
 
 use crate::compare::{Figure, Goal, Standing};
 use crate::report::Quartiles;
 
-/// With more than this share of a processor taken by the host a p99 is the host's: one delivery of
-/// 100 waits for it.
+/// Maximum share of a processor that the host may take for a p99 that counts: above it, one
+/// delivery of 100 waits for the host.
 const STEADY: f64 = 0.01;
 
-/// A measurement of several cases.
+/// The report of a comparison of several cases.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The machine's kernel.
+    /// The kernel of the machine.
     pub kernel: String,
-    /// Its processor.
+    /// The machine's processor model.
     pub processor: String,
-    /// Loopback, or across namespaces.
+    /// Where the load ran: on loopback, or across namespaces.
     pub place: String,
-    /// Pairs of slices of each case.
+    /// Number of pairs of slices for each case.
     pub pairs: usize,
-    /// Starts of the servers for each case, over which the pairs are spread.
+    /// Number of starts of the servers for each case, over which the pairs are spread.
     pub starts: usize,
-    /// A slice, in milliseconds.
+    /// Duration of a slice in milliseconds.
     pub slice_ms: u128,
-    /// How the servers differ from their defaults, each with its name.
+    /// Deviations of the servers from their defaults, each with the server's name.
     pub settings: Vec<String>,
-    /// What came of each case.
+    /// The results of the cases.
     pub outcomes: Vec<Outcome>,
 }
 
-/// What came of one case.
+/// The result of one case.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// The case's name.
+    /// The name of the case.
     pub name: String,
-    /// In words.
+    /// The case in words.
     pub about: String,
-    /// The two servers.
+    /// The figures of the two servers.
     pub servers: [Column; 2],
-    /// The first to the second, pair by pair.
+    /// The ratios of the first server to the second, pair by pair.
     pub ratio: Ratios,
-    /// What the host took from this machine's processors meanwhile, as a share of one (1: a whole
-    /// one).
+    /// The share of one processor that the host took from this machine meanwhile (1: a whole
+    /// processor).
     pub stolen: f64,
-    /// What the goals that apply say of it.
+    /// The verdicts of the goals that apply.
     pub verdicts: Vec<Verdict>,
 }
 
-/// One server's own figures: the medians of its slices.
+/// The figures of one server: the medians of its slices.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Column {
-    /// Its name and version, and its backend.
+    /// The server's name, version and backend.
     pub name: String,
-    /// Nanoseconds on the processor for each delivery.
+    /// Processor time for each delivery, in nanoseconds.
     pub cpu_ns: f64,
-    /// Deliveries a second.
+    /// Rate in deliveries a second.
     pub rate: f64,
-    /// Half of the deliveries took less, in microseconds.
+    /// Median latency in microseconds.
     pub p50_us: f64,
-    /// Of 100 deliveries, 99 took less, in microseconds.
+    /// 99th percentile of the latency in microseconds.
     pub p99_us: f64,
-    /// Datagrams or requests in all slices.
+    /// Number of datagrams or requests sent in all slices.
     pub sent: u64,
-    /// Those of which nothing came.
+    /// Number of those without a delivery.
     pub lost: u64,
-    /// Datagrams that arrived after a later one of the same client and the same direction.
+    /// Number of datagrams that arrived after a later one of the same client and the same
+    /// direction.
     pub late: u64,
-    /// Deliveries that a second on the processor pays for.
+    /// Deliveries for a second of processor time.
     pub deliveries_a_core: f64,
-    /// Gbit of application data that a second on the processor pays for.
+    /// Gbit of application data for a second of processor time.
     pub gbit_a_core: f64,
-    /// Allocations that a core carries at this rate, where the pace is the scenario's.
+    /// Number of allocations that a core carries at this rate, if the scenario sets the pace.
     pub allocations_a_core: Option<f64>,
-    /// Its memory.
+    /// The server's memory figures.
     pub memory: Memory,
 }
 
-/// A server's memory.
+/// Memory figures of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Memory {
-    /// Resident before the load, in KiB.
+    /// Resident memory before the load, in KiB.
     pub idle_kib: u64,
-    /// Resident when all allocations were made, in KiB.
+    /// Resident memory with all allocations, in KiB.
     pub loaded_kib: u64,
-    /// By how much its own memory grew for each allocation.
+    /// Growth of its own memory for each allocation, in bytes.
     pub bytes_an_allocation: f64,
 }
 
-/// The first server's figures by the second's, pair by pair.
+/// The ratios of the first server's figures to the second's, pair by pair.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ratios {
-    /// Time on the processor for each delivery.
+    /// Ratio of processor time for each delivery.
     pub cpu: Quartiles,
-    /// Deliveries a second.
+    /// Rate in deliveries a second.
     pub rate: Quartiles,
-    /// By how much 99 of 100 deliveries are later, in microseconds: a difference.
+    /// Difference of the 99th percentiles of the latency, in microseconds.
     pub later_us: Quartiles,
 }
 
-/// What a goal says.
+/// The verdict of a goal.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
-    /// What it is about.
+    /// The name of the figure.
     pub figure: &'static str,
-    /// What is there.
+    /// The measured value.
     pub value: f64,
-    /// What should be.
+    /// The goal as text.
     pub goal: String,
-    /// How it stands.
+    /// Whether the goal is missed, met or at the aim.
     pub standing: &'static str,
 }
 
 impl Outcome {
-    /// What the goal is about.
+    /// The value of a figure.
     #[must_use]
     pub fn figure(&self, figure: Figure) -> f64 {
         let ours = &self.servers[0];
@@ -126,14 +129,14 @@ impl Outcome {
         }
     }
 
-    /// Whether the machine stood still so often that the slowest deliveries were slow by that, and
-    /// not by a server.
+    /// Whether the machine stood still so often that this, and not a server, made the slowest
+    /// deliveries slow.
     #[must_use]
     pub fn is_unsteady(&self) -> bool {
         self.stolen > STEADY
     }
 
-    /// Judges it by the goals.
+    /// Evaluates the result against the goals.
     pub fn judge(&mut self, goals: &[Goal]) {
         let verdict = |goal: &Goal| {
             let value = self.figure(goal.figure);
@@ -163,7 +166,7 @@ mod tests {
         };
         let servers = [Column::default(), Column::default()];
         let goal =
-            |figure, must| Goal { against: Against::Anybody, ring: None, figure, must, aim: None };
+            |figure, must| Goal { against: Against::Any, ring: None, figure, must, aim: None };
         let standings = |stolen| {
             let (name, about) = (String::new(), String::new());
             let mut outcome = Outcome {

@@ -1,8 +1,10 @@
+//! Quartiles of a sample.
+
 use std::fmt;
 
 use serde::Serialize;
 
-/// First quartile, median, third quartile.
+/// The first quartile, the median and the third quartile.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Quartiles {
     /// A quarter of all are below.
@@ -14,7 +16,7 @@ pub struct Quartiles {
 }
 
 impl Quartiles {
-    /// Of these values; not a number, if there are none.
+    /// The quartiles of these values; NaN if there are none.
     #[must_use]
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
@@ -29,7 +31,7 @@ impl Quartiles {
     }
 }
 
-/// `0.83 (0.70–0.87)`
+/// Written as median, first and third quartile: `0.83 (0.70–0.87)`.
 impl fmt::Display for Quartiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2} ({:.2}–{:.2})", self.median, self.first, self.third)

@@ -1,16 +1,16 @@
-//! The report as a plot.
+//! The report as an SVG plot.
 
 use crate::report::{Outcome, Report};
 
 const WIDTH: f64 = 960.0;
-/// Where the bars begin.
+/// Horizontal start of the bars.
 const LEFT: f64 = 420.0;
 const RIGHT: f64 = 90.0;
 const ROW: f64 = 26.0;
 const TOP: f64 = 64.0;
 
-/// Bars of the ratios of time on the processor, with their quartiles; readable on light and dark
-/// ground.
+/// Bars of the ratios of processor time with their quartiles; readable on a light and a dark
+/// background.
 #[must_use]
 pub fn plot(report: &Report) -> String {
     let outcomes: Vec<&Outcome> =

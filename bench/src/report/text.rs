@@ -1,8 +1,8 @@
-//! The report on the terminal.
+//! The report as text for the terminal.
 
 use crate::report::{Column, Outcome, Report};
 
-/// What was measured and how, before the figures.
+/// The heading: machine, place and settings of the measurement.
 #[must_use]
 pub fn preface(report: &Report) -> String {
     let mut text = format!(
@@ -15,7 +15,7 @@ pub fn preface(report: &Report) -> String {
     text
 }
 
-/// A case, in a few lines.
+/// The result of a case in a few lines.
 #[must_use]
 pub fn outcome(outcome: &Outcome) -> String {
     let mut text = format!("{}: {}\n", outcome.name, outcome.about);
@@ -50,7 +50,7 @@ pub fn outcome(outcome: &Outcome) -> String {
     text
 }
 
-/// How many goals are reached, and which are not.
+/// The number of goals reached, and the goals that are missed.
 #[must_use]
 pub fn standings(report: &Report) -> String {
     let verdicts = || {

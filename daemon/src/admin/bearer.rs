@@ -1,6 +1,6 @@
 //! The bearer token of RFC 6750, compared in constant time.
 
-use axum::http::{HeaderMap, header};
+use hyper::{HeaderMap, header};
 use subtle::ConstantTimeEq;
 
 use crate::config::Secret;

@@ -4,12 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use hyper::header::{self, HeaderValue};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::bearer;
 use crate::config::Secret;
@@ -18,6 +14,9 @@ use crate::metrics::{Format, Registry};
 
 /// The age of a heartbeat from which its worker counts as stuck.
 pub const STALE_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The media type of every answer but metrics.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The state of a service, which each request queries.
 pub trait Health: Send + Sync + 'static {
@@ -34,8 +33,8 @@ pub trait Health: Send + Sync + 'static {
     fn readiness(&self) -> Result<(), String>;
 }
 
-/// Checks the ages of the workers' heartbeats, in the workers' order: [`Health::health`] of a
-/// service with workers.
+/// Checks the ages of the workers' heartbeats, in the workers' order: [`Health::health`] of a service
+/// with workers.
 ///
 /// # Errors
 /// Names the first worker whose heartbeat is [`STALE_HEARTBEAT`] old.
@@ -48,69 +47,75 @@ pub fn heartbeat_problem(ages: impl IntoIterator<Item = Duration>) -> Result<(),
     }
 }
 
-#[derive(Clone)]
-struct Answers {
-    health: Arc<dyn Health>,
-    metrics: Registry,
-    token: Option<Secret>,
-}
-
-/// The source address of a request.
-#[derive(Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
-
 /// Whether a path is one of the two health checks.
 pub(super) fn is_health(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
 }
 
 /// The routes, which require the token if there is one.
-pub(super) fn router(health: Arc<dyn Health>, metrics: Registry, token: Option<Secret>) -> Router {
-    let answers = Answers { health, metrics, token };
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(scrape))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
-        .layer(from_fn_with_state(answers.clone(), authorize))
-        .with_state(answers)
+pub(super) struct Routes {
+    pub(super) health: Arc<dyn Health>,
+    pub(super) metrics: Registry,
+    pub(super) token: Option<Secret>,
 }
 
-async fn authorize(State(answers): State<Answers>, request: Request, next: Next) -> Response {
-    let Err(reason) = bearer::authorize(request.headers(), answers.token.as_ref()) else {
-        return next.run(request).await;
+impl Routes {
+    /// Answers a request from `source`. Its body is not read.
+    pub(super) fn answer<B>(&self, source: SocketAddr, request: &Request<B>) -> Response<String> {
+        if let Err(reason) = bearer::authorize(request.headers(), self.token.as_ref()) {
+            log::refusal(&Refusal { source, local: None, reason, detail: None });
+            let what = "a bearer token is required\n".to_owned();
+            let challenge = (header::WWW_AUTHENTICATE, "Bearer");
+            return response(StatusCode::UNAUTHORIZED, what, challenge);
+        }
+        let route: fn(&Self, &HeaderMap) -> Response<String> = match request.uri().path() {
+            "/healthz" => |routes, _| state(routes.health.health()),
+            "/readyz" => |routes, _| state(routes.health.readiness()),
+            "/metrics" => Self::scrape,
+            _ => {
+                let what = "not found\n".to_owned();
+                return response(StatusCode::NOT_FOUND, what, (header::CONTENT_TYPE, TEXT));
+            }
+        };
+        match *request.method() {
+            // hyper leaves the body of an answer to HEAD out.
+            Method::GET | Method::HEAD => route(self, request.headers()),
+            _ => {
+                let allowed = (header::ALLOW, "GET,HEAD");
+                response(StatusCode::METHOD_NOT_ALLOWED, String::new(), allowed)
+            }
+        }
+    }
+
+    fn scrape(&self, headers: &HeaderMap) -> Response<String> {
+        let accept = headers.get_all(header::ACCEPT).iter();
+        let format = Format::wanted(accept.filter_map(|value| value.to_str().ok()));
+        let (status, text) = match self.metrics.encode(format) {
+            Ok(text) => (StatusCode::OK, text),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+        };
+        response(status, text, (header::CONTENT_TYPE, format.content_type()))
+    }
+}
+
+fn state(state: Result<(), String>) -> Response<String> {
+    let (status, text) = match state {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     };
-    if let Some(&Peer(source)) = request.extensions().get() {
-        log::refusal(&Refusal { source, local: None, reason, detail: None });
-    }
-    (
-        StatusCode::UNAUTHORIZED,
-        [(header::WWW_AUTHENTICATE, "Bearer")],
-        "a bearer token is required\n",
-    )
-        .into_response()
+    response(status, text, (header::CONTENT_TYPE, TEXT))
 }
 
-async fn healthz(State(answers): State<Answers>) -> Response {
-    state(answers.health.health())
-}
-
-async fn readyz(State(answers): State<Answers>) -> Response {
-    state(answers.health.readiness())
-}
-
-fn state(state: Result<(), String>) -> Response {
-    match state {
-        Ok(()) => "ok\n".into_response(),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
-    }
-}
-
-async fn scrape(State(answers): State<Answers>, headers: HeaderMap) -> Response {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let format = Format::wanted(accepted);
-    match answers.metrics.encode(format) {
-        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+/// An answer of `status` with one header besides its media type.
+fn response(
+    status: StatusCode,
+    text: String,
+    (name, value): (header::HeaderName, &'static str),
+) -> Response<String> {
+    let mut response = Response::new(text);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TEXT));
+    headers.insert(name, HeaderValue::from_static(value));
+    response
 }

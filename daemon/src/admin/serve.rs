@@ -1,20 +1,19 @@
 //! The listener: bound early, served later, with limits on all resources.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::Request;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 
-use super::routes::{Health, Peer, is_health, router};
+use super::routes::{Health, Routes, is_health};
 use super::settings::AdminSettings;
 use super::slots::{Slot, Slots};
 use crate::config::Secret;
@@ -80,18 +79,18 @@ impl Admin {
     /// The runtime refuses the socket.
     pub async fn serve(self, health: Arc<dyn Health>, metrics: Registry) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let router = router(health, metrics, self.token);
+        let routes = Arc::new(Routes { health, metrics, token: self.token });
         let slots = Slots::new(self.connections);
         let mut closed_at_once = 0;
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let (slot, closed) = slots.take(peer.ip().to_canonical());
-                    let (number, router) = (slot.number(), router.clone());
+                    let (number, routes) = (slot.number(), Arc::clone(&routes));
                     let task = tokio::spawn(async move {
                         // A client that is slow, leaves or does not speak HTTP affects no other.
                         let _ =
-                            tokio::time::timeout(CONNECTION, answer(stream, peer, router, slot))
+                            tokio::time::timeout(CONNECTION, answer(stream, peer, &routes, &slot))
                                 .await;
                     });
                     Slot::watch(&slots, number, task.abort_handle());
@@ -117,14 +116,13 @@ impl Admin {
 async fn answer(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
-    slot: Slot,
+    routes: &Routes,
+    slot: &Slot,
 ) -> Result<(), hyper::Error> {
-    let inner = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
+    let service = service_fn(|request: Request<Incoming>| {
         slot.answering(is_health(request.uri().path()));
-        inner.call(request)
+        let response = routes.answer(peer, &request);
+        async { Ok::<_, Infallible>(response) }
     });
     http1::Builder::new()
         .keep_alive(false)

@@ -66,7 +66,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// What an operator should check.
+            /// The advice for the operator.
             pub const fn remedy(self) -> &'static str {
                 match self {
                     $(RefusalReason::$variant => $remedy,)+

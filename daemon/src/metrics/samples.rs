@@ -1,4 +1,4 @@
-//! What a scrape collects.
+//! The samples of one scrape, and the families that they belong to.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,25 +9,25 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry;
 
-/// Whether a value only grows.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows; its name ends in `_total`.
+    /// A value that only grows; its name ends with `_total`.
     Counter,
-    /// It goes up and down.
+    /// A value that goes up and down.
     Gauge,
 }
 
 /// A unit, which becomes part of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// `_bytes`
+    /// Bytes; the name ends with `_bytes`.
     Bytes,
-    /// `_seconds`
+    /// Seconds; the name ends with `_seconds`.
     Seconds,
 }
 
-/// One metric: its name without the service's prefix, the unit and `_total`, and what it means.
+/// One metric: its name without the service's prefix, the unit and `_total`; and its help text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Family {
     pub(super) name: &'static str,
@@ -37,17 +37,17 @@ pub struct Family {
 }
 
 impl Family {
-    /// A value that only grows.
+    /// A metric whose value only grows.
     pub const fn counter(name: &'static str, help: &'static str) -> Self {
         Family { name, help, kind: Kind::Counter, unit: None }
     }
 
-    /// A value that goes up and down.
+    /// A metric whose value goes up and down.
     pub const fn gauge(name: &'static str, help: &'static str) -> Self {
         Family { name, help, kind: Kind::Gauge, unit: None }
     }
 
-    /// The same in `unit`.
+    /// Sets the unit.
     #[must_use]
     pub const fn unit(mut self, unit: Unit) -> Self {
         self.unit = Some(unit);
@@ -67,12 +67,12 @@ impl Family {
 /// A label: its name and value.
 pub type Label = (&'static str, LabelValue);
 
-/// A label's value: a word of the program's, or a number such as an error code.
+/// The value of a label: a constant of the program, or a number such as an error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LabelValue {
-    /// A constant.
+    /// A constant of the program.
     Word(&'static str),
-    /// A number.
+    /// A number, such as an error code.
     Number(u16),
 }
 
@@ -104,8 +104,8 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Adds `value` to what `family` has under `labels` so far. The order of labels is part of
-    /// their identity.
+    /// Adds `value` to the sum of `family` under `labels`. The order of labels is part of their
+    /// identity.
     pub fn add(&mut self, family: &Family, labels: &[Label], value: u64) {
         let (_, series) =
             self.families.entry(family.name).or_insert_with(|| (*family, BTreeMap::new()));
@@ -113,7 +113,7 @@ impl Samples {
         *sum = sum.saturating_add(value);
     }
 
-    /// Adds the workers, by the way that packets go to and from the kernel.
+    /// Adds the number of workers with their packet backend.
     pub fn add_workers(&mut self, backend: Backend, count: usize) {
         self.add(
             &Family::gauge("workers", "Worker threads, by backend"),
@@ -122,12 +122,12 @@ impl Samples {
         );
     }
 
-    /// Adds what a worker's loop counts, under the same names for every service.
+    /// Adds the counters of a worker's event loop, under the same names for every service.
     pub fn add_loop(&mut self, stats: &Stats) {
         self.add_readings(stats.readings());
     }
 
-    /// Adds what `net` has counted, under the same names for every service.
+    /// Adds counters of `net`, under the same names for every service.
     pub fn add_readings(&mut self, readings: impl Iterator<Item = Reading>) {
         for Reading { family, cause, help, gauge, value } in readings {
             let family =
@@ -154,7 +154,7 @@ impl Samples {
             for (labels, value) in series {
                 let labels: Vec<(&str, String)> =
                     labels.iter().map(|(name, value)| (*name, value.to_string())).collect();
-                // Without labels the family is the metric: empty braces would be written otherwise.
+                // Without labels the family itself is encoded: a metric of it would show empty braces.
                 match labels.is_empty() {
                     true => family.encode_value(&mut metric, *value)?,
                     false => family.encode_value(&mut metric.encode_family(&labels)?, *value)?,

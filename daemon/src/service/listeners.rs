@@ -44,6 +44,18 @@ pub struct UdpListener {
     pub key: SocketKey,
 }
 
+impl UdpListener {
+    /// Whether datagrams to `server` arrive here: at its own address, or at any address of its
+    /// family and port for a wildcard.
+    #[must_use]
+    pub fn answers_for(&self, server: &SocketAddr) -> bool {
+        self.local == *server
+            || self.local.port() == server.port()
+                && self.local.is_ipv4() == server.is_ipv4()
+                && self.local.ip().is_unspecified()
+    }
+}
+
 impl Listeners {
     /// Gives the sockets to a worker's event loop.
     ///

@@ -1,15 +1,17 @@
+//! The user and the long-term key of an allocation, as the record holds them.
+
 use std::fmt;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-/// What made a long-term key (RFC 8489 §18.5).
+/// The algorithm of a long-term key (RFC 8489 §18.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum KeyAlgorithm {
-    /// 16 bytes.
+    /// MD5: keys of 16 bytes.
     Md5 = 1,
-    /// 32 bytes.
+    /// SHA-256: keys of 32 bytes.
     Sha256 = 2,
 }
 
@@ -40,20 +42,20 @@ pub struct LongTermKey {
 }
 
 impl LongTermKey {
-    /// `None` when the length is not that of the algorithm.
+    /// Returns `None` if the length is not that of the algorithm.
     #[must_use]
     pub fn new(algorithm: KeyAlgorithm, bytes: &[u8]) -> Option<Self> {
         (bytes.len() == algorithm.key_len())
             .then(|| Self { algorithm, bytes: Zeroizing::new(bytes.to_vec()) })
     }
 
-    /// What made it.
+    /// The algorithm of the key.
     #[must_use]
     pub fn algorithm(&self) -> KeyAlgorithm {
         self.algorithm
     }
 
-    /// The key itself.
+    /// The bytes of the key.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -66,15 +68,15 @@ impl fmt::Debug for LongTermKey {
     }
 }
 
-/// Who made an allocation, and the key that proves it.
+/// The user of an allocation, and the key that authenticates its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
     /// The value of USERNAME.
     pub username: String,
-    /// The bytes of `username` that quotas are counted by.
+    /// The bytes of `username` that name the user for quotas.
     pub quota_name: Range<usize>,
-    /// The long-term key.
+    /// The long-term key of the user.
     pub key: LongTermKey,
-    /// Unix time in seconds after which it is good no more; `None` is for ever.
+    /// Unix time in seconds at which the credential expires; `None` for never.
     pub expires: Option<u64>,
 }

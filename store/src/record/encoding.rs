@@ -1,5 +1,5 @@
-//! The text that is sealed: numbers in network byte order, lengths and counts before what they
-//! count. `docs/store.md` has the table.
+//! The plain text of a sealed record: numbers in network byte order, lengths and counts before the
+//! items. `docs/store.md` has the table.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::{
 };
 use super::{RelayedAddress, Traffic, Transport};
 
-/// The longest list or text that is written; what is beyond is left out of a list, and no text of
-/// the protocol is as long.
+/// Maximum length of a list or text. Further items of a list are left out; no text of the protocol
+/// is as long.
 const MAX_COUNT: usize = u16::MAX as usize;
 
 pub(super) fn encode(record: &Record) -> Zeroizing<Vec<u8>> {
@@ -70,13 +70,13 @@ fn put_since_2(out: &mut Vec<u8>, record: &Record) {
     }
 }
 
-/// The lowest version that holds the record, so that an older release reads all that it can.
+/// The lowest version that can express the record, so that older releases can read it if possible.
 pub(super) fn version(record: &Record) -> u8 {
     let ends_at_once = record.relayed.iter().all(|relayed| relayed.expires_at == record.expires_at);
     if record.proxy.is_none() && ends_at_once { 1 } else { 2 }
 }
 
-/// Reads the text of a version that [`version`] gives.
+/// Decodes the text of one of the versions that [`version`] returns.
 pub(super) fn decode(id: RecordId, version: u8, bytes: &[u8]) -> Result<Record, RecordError> {
     let mut reader = Reader(bytes);
     let transport = transport(reader.u8()?)?;
@@ -127,7 +127,7 @@ pub(super) fn decode(id: RecordId, version: u8, bytes: &[u8]) -> Result<Record, 
     Ok(record)
 }
 
-/// At least as many bytes as the record takes.
+/// An upper bound of the encoded length of the record, in bytes.
 fn size_hint(record: &Record) -> usize {
     256 + record.credential.username.len()
         + 32 * record.permissions.len()
@@ -193,7 +193,7 @@ fn credential(reader: &mut Reader<'_>) -> Result<Credential, RecordError> {
     Ok(Credential { username, quota_name, key, expires })
 }
 
-/// A byte that says whether there is something, and that.
+/// An optional value: a byte that is 0 or 1, and the value after a 1.
 fn optional<'a, T>(
     reader: &mut Reader<'a>,
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, RecordError>,

@@ -1,5 +1,5 @@
 //! The record of an allocation: a public, versioned format with types of its own, so that it does
-//! not change when the server's insides do.
+//! not change with the server's internals.
 
 mod credential;
 mod encoding;
@@ -18,13 +18,12 @@ pub use credential::{Credential, KeyAlgorithm, LongTermKey};
 pub use seal::Sealer;
 pub(crate) use seal::{open_secret, seal_secret};
 
-/// The name of a record: random, made with the allocation, and kept when the allocation is
-/// restored.
+/// The id of a record: random, drawn with the allocation, and kept when the allocation is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub u64);
 
 impl RecordId {
-    /// A new name from the system's randomness.
+    /// Draws an id from the operating system's random numbers.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0; 8];
@@ -34,19 +33,19 @@ impl RecordId {
 }
 
 impl fmt::Display for RecordId {
-    /// 16 lower-case hexadecimal digits, as in the store's keys.
+    /// Writes 16 lower-case hexadecimal digits, as in the store's keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
 }
 
-/// What the client talks to the server over.
+/// The transport between a client and the server, by its number in the record format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Transport {
-    /// UDP: the only one whose allocations can be restored.
+    /// Plain UDP: the only transport whose allocations can be restored.
     Udp = 1,
-    /// TCP.
+    /// Plain TCP.
     Tcp = 2,
     /// TLS over TCP.
     Tls = 3,
@@ -70,9 +69,9 @@ impl Transport {
 /// The client's 5-tuple (RFC 8656 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FiveTuple {
-    /// The client, as the server sees it.
+    /// Transport address of the client, as the server sees it.
     pub client: SocketAddr,
-    /// The listener's address and port.
+    /// Address and port of the listener.
     pub server: SocketAddr,
     /// The transport between them.
     pub transport: Transport,
@@ -81,91 +80,92 @@ pub struct FiveTuple {
 /// A relayed transport address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayedAddress {
-    /// Where its socket is bound.
+    /// Address that the socket is bound to.
     pub bound: SocketAddr,
-    /// What the client is told and peers see.
+    /// Address that the client is told and peers see.
     pub advertised: SocketAddr,
-    /// When it ends, in Unix milliseconds. Version 1 has one end for both of a dual allocation.
+    /// Expiry, in Unix milliseconds. Version 1 has one expiry for both addresses of a dual
+    /// allocation.
     pub expires_at: u64,
 }
 
-/// A permission.
+/// A permission of an allocation (RFC 8656 §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PermissionRecord {
-    /// The peer's address.
+    /// IP address of the peer.
     pub peer: IpAddr,
-    /// When it ends, in Unix milliseconds.
+    /// Expiry, in Unix milliseconds.
     pub expires_at: u64,
 }
 
-/// A channel.
+/// A channel of an allocation (RFC 8656 §12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelRecord {
-    /// Its number.
+    /// The channel number.
     pub number: u16,
-    /// The peer.
+    /// Transport address of the peer.
     pub peer: SocketAddr,
-    /// When it ends, in Unix milliseconds.
+    /// Expiry, in Unix milliseconds.
     pub expires_at: u64,
 }
 
-/// What was relayed, application data only.
+/// Counters of relayed application data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Datagrams from the client to peers.
     pub packets_to_peer: u64,
-    /// Their bytes.
+    /// Bytes of application data from the client to peers.
     pub bytes_to_peer: u64,
     /// Datagrams from peers to the client.
     pub packets_to_client: u64,
-    /// Their bytes.
+    /// Bytes of application data from peers to the client.
     pub bytes_to_client: u64,
 }
 
-/// An allocation, version 2: all that it needs to go on in another process. Times are of the wall
-/// clock, since that is the one that a process leaves to the next.
+/// An allocation, version 2: all data that it needs to continue in another process. Times are of
+/// the wall clock, the only clock that two processes share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its name.
+    /// Id of the record.
     pub id: RecordId,
-    /// The client.
+    /// The 5-tuple of the client.
     pub five_tuple: FiveTuple,
-    /// Who made it.
+    /// The user who owns the allocation.
     pub credential: Credential,
-    /// The transaction id of the Allocate request that made it.
+    /// Transaction id of the Allocate request that created the allocation.
     pub transaction: [u8; 12],
-    /// The lifetime that was granted last; whole seconds are kept.
+    /// Lifetime that was granted last, in whole seconds.
     pub lifetime: Duration,
-    /// When it was made, in Unix milliseconds.
+    /// Time of creation, in Unix milliseconds.
     pub created_at: u64,
-    /// When it ends, in Unix milliseconds: with its last relayed address.
+    /// Expiry of the last relayed address, in Unix milliseconds.
     pub expires_at: u64,
-    /// Its relayed addresses: one, or two of different families.
+    /// The relayed addresses: one, or two of different families.
     pub relayed: Vec<RelayedAddress>,
-    /// Its permissions.
+    /// Permissions of the allocation.
     pub permissions: Vec<PermissionRecord>,
-    /// Its channels.
+    /// Channels of the allocation.
     pub channels: Vec<ChannelRecord>,
-    /// What it has relayed.
+    /// Application data relayed so far.
     pub traffic: Traffic,
-    /// The proxy that speaks for the client (PROXY protocol over UDP), at the address that we hear
-    /// it from. Since version 2.
+    /// Source address of the proxy that forwards the client's datagrams (PROXY protocol over UDP).
+    /// Since version 2.
     pub proxy: Option<SocketAddr>,
 }
 
 /// Why a record cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum RecordError {
-    /// Written by a later release.
+    /// A later release wrote it.
     #[error("record version {0} is unknown")]
     UnknownVersion(u8),
-    /// Cut, or not a record.
+    /// It is truncated, or not a record.
     #[error("the record is too short")]
     Truncated,
-    /// Sealed under another fleet key, moved from another name, or changed.
-    #[error("the record's seal does not open: another fleet key, or a damaged record")]
+    /// It was sealed under another fleet key, belongs to another node or id, or was altered.
+    #[error("the seal does not open: the fleet key is another one, or the record is damaged")]
     Seal,
-    /// The seal opens, but what it holds is no record.
-    #[error("the sealed text is malformed")]
+    /// The seal opens, but the content is not a record.
+    #[error("the sealed record is malformed")]
     Malformed,
 }

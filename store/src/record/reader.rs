@@ -1,9 +1,11 @@
+//! Reads the fields of an encoded record.
+
 use std::net::{IpAddr, SocketAddr};
 
 use super::RecordError;
 
-/// Reads numbers, addresses and texts off a byte slice; never reserves memory for what is only
-/// announced.
+/// Reads numbers, addresses and texts from a byte slice. Never reserves memory by a length that it
+/// has only read.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 type Result<T> = std::result::Result<T, RecordError>;
@@ -16,7 +18,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        Ok(self.bytes(N)?.try_into().expect("`bytes` gives as many as were asked for"))
+        Ok(self.bytes(N)?.try_into().expect("`bytes` returns the requested length"))
     }
 
     pub(super) fn u8(&mut self) -> Result<u8> {
@@ -35,7 +37,7 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// Family 4 or 6, and the address; one that is IPv4-mapped is the IPv4 address that it is
+    /// Reads a family, 4 or 6, and the address. An IPv4-mapped address becomes an IPv4 address
     /// (H54).
     pub(super) fn ip(&mut self) -> Result<IpAddr> {
         match self.u8()? {
@@ -45,18 +47,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An address and its port.
+    /// Reads an address and a port.
     pub(super) fn socket(&mut self) -> Result<SocketAddr> {
         Ok(SocketAddr::new(self.ip()?, self.u16()?))
     }
 
-    /// Its length in two bytes, and UTF-8.
+    /// Reads a length in two bytes, and as many bytes of UTF-8.
     pub(super) fn text(&mut self) -> Result<&'a str> {
         let len = self.u16()?;
         std::str::from_utf8(self.bytes(len.into())?).map_err(|_| RecordError::Malformed)
     }
 
-    /// Their number in two bytes, and as many items.
+    /// Reads a count in two bytes, and as many items.
     pub(super) fn list<T>(
         &mut self,
         mut item: impl FnMut(&mut Self) -> Result<T>,
@@ -68,7 +70,7 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
-    /// Nothing may be left.
+    /// Fails if bytes are left.
     pub(super) fn end(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(RecordError::Malformed) }
     }

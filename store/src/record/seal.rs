@@ -1,3 +1,5 @@
+//! Seals records and secrets, and opens them.
+
 use std::fmt;
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -8,19 +10,19 @@ use super::{Record, RecordError, RecordId};
 use crate::fleet_key::{FleetKey, Purpose, epoch_at};
 use crate::node::NodeId;
 
-/// The versions of records that are read.
+/// The record versions that this release reads.
 const VERSIONS: std::ops::RangeInclusive<u8> = 1..=2;
 /// The version of a sealed secret.
 const SECRET_VERSION: u8 = 1;
-/// Version and epoch, in clear.
+/// Length of the version and the epoch, which are in clear.
 const HEADER_LEN: usize = 1 + 8;
-/// What a seal adds: the header, the nonce, the tag.
+/// Bytes that a seal adds: header, nonce and tag.
 const OVERHEAD: usize = HEADER_LEN + NONCE_LEN + 16;
 
 /// Seals the records of one node, and opens them: ChaCha20-Poly1305 under the fleet's key.
 ///
-/// The version, the epoch, the record's name and the node's are authenticated, so that a record
-/// cannot be passed off as another's. The key changes with the epoch, so that random nonces of 96
+/// The version, the epoch, the record's id and the node's name are authenticated, so that a record
+/// cannot be passed off as another. The key changes with the epoch, so that random nonces of 96
 /// bits stay unique: 2^32 writes in an epoch collide with a probability of 2^-33.
 #[derive(Clone)]
 pub struct Sealer {
@@ -29,19 +31,19 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// For the records of `node`.
+    /// Creates the sealer for the records of `node`.
     #[must_use]
     pub fn new(fleet_key: FleetKey, node: NodeId) -> Self {
         Self { fleet_key, node }
     }
 
-    /// The node.
+    /// The node whose records it seals.
     #[must_use]
     pub fn node(&self) -> &NodeId {
         &self.node
     }
 
-    /// The record as the store keeps it. `unix` in seconds.
+    /// Seals a record for the store. `unix` is in seconds.
     #[must_use]
     pub fn seal(&self, record: &Record, unix: u64) -> Vec<u8> {
         let mut header = [version(record); HEADER_LEN];
@@ -50,10 +52,10 @@ impl Sealer {
         seal_bytes(&self.fleet_key, header, &self.aad(header, record.id), &mut plain)
     }
 
-    /// What [`seal`](Self::seal) made.
+    /// Opens a record that [`seal`](Self::seal) has sealed.
     ///
     /// # Errors
-    /// Says what is wrong with it; the record is lost, the others are not.
+    /// The record cannot be read. Other records are not affected.
     pub fn open(&self, id: RecordId, sealed: &[u8]) -> Result<Record, RecordError> {
         match sealed.first() {
             None => return Err(RecordError::Truncated),
@@ -79,8 +81,8 @@ impl fmt::Debug for Sealer {
     }
 }
 
-/// A secret at rest, the same form as a record: version, epoch, nonce, ciphertext.
-/// `purpose_and_place` is authenticated with it.
+/// Seals a secret in the form of a record: version, epoch, nonce, ciphertext. `purpose_and_place`
+/// is authenticated with it.
 pub(crate) fn seal_secret(
     fleet_key: &FleetKey,
     purpose_and_place: &[u8],
@@ -93,7 +95,7 @@ pub(crate) fn seal_secret(
     seal_bytes(fleet_key, header, &[&header[..], purpose_and_place].concat(), &mut plain)
 }
 
-/// What [`seal_secret`] made.
+/// Opens a secret that [`seal_secret`] has sealed.
 pub(crate) fn open_secret(
     fleet_key: &FleetKey,
     purpose_and_place: &[u8],

@@ -1,3 +1,5 @@
+//! Golden bytes of each record version, and what damaged records decode to.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

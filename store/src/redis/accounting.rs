@@ -1,5 +1,5 @@
-//! The stream of accounting. Records are worth more than accounts: on a full server the stream
-//! gives way (H50).
+//! The accounting stream. Records are worth more than accounting entries: on a full server the
+//! stream is trimmed (H50).
 
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,17 @@ use crate::error::{ErrorKind, StoreError};
 /// Redis keeps about this many entries of a stream in one block and frees memory block by block:
 /// fewer entries are not worth halving.
 const BLOCK: u64 = 100;
-/// How long nothing more is said of the same trouble.
+/// Minimum interval between two warnings.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// The accounting stream as this process knows it.
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// Maximum entries, about; 0: no accounts are written.
+    /// Approximate maximum number of entries; with 0 none is written.
     pub(super) max_entries: usize,
     /// Entries that this process has removed to make room for records.
     pub(super) trimmed: u64,
-    /// Whether the user may not do what trimming needs.
+    /// Whether the user lacks the permissions to trim.
     denied: bool,
     warned: Option<Instant>,
 }
@@ -34,8 +34,8 @@ impl Stream {
 }
 
 impl Redis {
-    /// Appends entries. On a full server the stream is trimmed for them, too: the latest entries of
-    /// a record are those that count.
+    /// Appends entries. A full server trims the stream for them, too: only the latest entry of a
+    /// record counts.
     pub(super) async fn append(&mut self, entries: &[Account]) -> Result<(), StoreError> {
         if self.stream.max_entries == 0 {
             return Ok(());
@@ -50,8 +50,8 @@ impl Redis {
         }
     }
 
-    /// Halves the accounting stream of a full server. Gives whether that removed anything: then it
-    /// is worth asking the server again, and if it still refuses, halving again.
+    /// Halves the accounting stream of a full server. Returns whether that removed anything: then
+    /// the caller tries again, and halves again if the server is still full.
     pub(super) async fn make_room(&mut self) -> Result<bool, StoreError> {
         if self.stream.denied {
             return Ok(false);
@@ -64,14 +64,17 @@ impl Redis {
                     self.stream.warned = Some(Instant::now());
                     tracing::warn!(
                         removed,
-                        "store: the server is full; accounting entries were removed to make room for records"
+                        "the Redis server is full; accounting entries removed to make room for records"
                     );
                 }
                 Ok(true)
             }
             Err(error) if error.kind == ErrorKind::Auth => {
                 self.stream.denied = true;
-                tracing::warn!(error = %error.text, "store: the accounting stream cannot be trimmed; the user needs +xlen and +xtrim");
+                tracing::warn!(
+                    error = %error.text,
+                    "cannot trim the accounting stream; grant the Redis user +xlen and +xtrim"
+                );
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -90,7 +93,7 @@ impl Redis {
         self.link.ask(xtrim.query_async(&mut connection)).await
     }
 
-    /// How many entries the stream has.
+    /// Number of entries in the stream.
     pub(super) async fn stream_length(&mut self) -> Result<u64, StoreError> {
         let mut connection = self.link.connection()?;
         let mut xlen = redis::cmd("XLEN");

@@ -1,63 +1,63 @@
-//! Whom the node's name may be taken from (H48). Decides; [`super::Redis`] asks and claims.
+//! The rules by which this process may claim the node's name (H48). It decides; [`super::Redis`]
+//! asks the server and claims.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, StoreError};
-use crate::incarnation::Incarnation;
-use crate::node::NodeId;
+use crate::node::{Incarnation, NodeId};
 
-/// Stands where an incarnation would, once a server has ended in order: the name is free.
+/// The value in place of an incarnation after an orderly shutdown: the name is free.
 pub(super) const FREE: &str = "free";
-/// How many that were replaced are remembered.
+/// Maximum number of remembered predecessors.
 const REPLACED: usize = 8;
 
-/// The server's answer about the name.
+/// The state of the name, as read from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The value of the incarnation's key; empty if there is none.
+    /// Value of the incarnation's key; empty if there is none.
     pub(super) held: String,
-    /// Whose heartbeat is fresh, and when it was made by its own clock.
+    /// The incarnation with a fresh heartbeat, and the time of the heartbeat by its own clock.
     pub(super) alive: Option<(String, String)>,
 }
 
 impl Seen {
-    /// The incarnation in `held`, without the connection's number.
+    /// The incarnation in `held`, without the generation of its connection.
     fn holder(&self) -> &str {
         self.held.split_once('.').map_or(&self.held, |(holder, _)| holder)
     }
 }
 
-/// The history of this process and the name.
+/// The history of the name, as this process has seen it.
 #[derive(Debug)]
 pub(super) struct Claims {
     node: NodeId,
     me: String,
-    /// How long a heartbeat counts.
+    /// How long a heartbeat is fresh.
     lifetime: Duration,
-    /// Whether the first claim goes over a fresh heartbeat.
+    /// Whether the first claim ignores a fresh heartbeat.
     pub(super) take_over: bool,
-    /// Processes that have ended for certain: they held the lock that this one holds now.
+    /// Processes that have certainly ended: they held the lock that this process holds now.
     pub(super) ended: Vec<Incarnation>,
-    /// Whether the name has ever been this process's.
+    /// Whether this process has ever had the name.
     claimed: bool,
-    /// Whether another has it since.
+    /// Whether another server has taken the name since.
     fenced: bool,
-    /// Whom this process took it from. After a failover that lost the claim, one of these is found
-    /// again.
+    /// The incarnations that this process took the name from. After a failover that lost the claim,
+    /// one of these is found again.
     replaced: Vec<String>,
-    /// When the server said last that the name is this process's.
+    /// When the server last confirmed that this process has the name.
     confirmed: Option<Instant>,
-    /// The value that was found without a heartbeat beside it, and since when.
+    /// The value that was found without a heartbeat, and when it was found first.
     vacant: Option<(String, Instant)>,
-    /// Whose heartbeat keeps this process out.
+    /// The server whose heartbeat prevents a claim.
     rival: Option<Rival>,
 }
 
 #[derive(Debug)]
 struct Rival {
     alive: (String, String),
-    /// Whether a heartbeat was seen to follow another.
+    /// Whether it has sent a second heartbeat since it was found.
     beats: bool,
 }
 
@@ -81,7 +81,7 @@ impl Claims {
     /// Whether the name may be claimed.
     ///
     /// # Errors
-    /// Another server has it, or may have it.
+    /// Another server has the name, or may have it.
     pub(super) fn may(&mut self, seen: &Seen, now: Instant) -> Result<(), StoreError> {
         let holder = seen.holder();
         if holder == self.me && !self.fenced {
@@ -103,7 +103,7 @@ impl Claims {
             self.rival = Some(Rival { alive: alive.clone(), beats });
             (self.vacant, self.fenced) = (None, self.claimed);
             return Err(self.refusal(format_args!(
-                "another server has it ({}) and its heartbeat is fresh",
+                "another server ({}) has it, and its heartbeat is fresh",
                 alive.0
             )));
         }
@@ -115,8 +115,8 @@ impl Claims {
         if !self.claimed || is_known || !self.fenced && holder.is_empty() && is_recent {
             return Ok(());
         }
-        // The rightful server, if it lives, writes a heartbeat within the interval, a quarter of
-        // the lifetime.
+        // The owner, if it is alive, writes a heartbeat within its interval, a quarter of the
+        // lifetime.
         let since = match &self.vacant {
             Some((held, since)) if *held == seen.held => *since,
             _ => now,
@@ -128,13 +128,14 @@ impl Claims {
         if holder.is_empty() && !self.fenced {
             let node = &self.node;
             let text = format!(
-                "no server has the name {node}; this server waits before it claims it, because another may have had it meanwhile"
+                "the name {node} is free; waiting before claiming it, because another server \
+                 may have had it meanwhile"
             );
             return Err(StoreError::new(ErrorKind::NeedsFull, text));
         }
         self.fenced = true;
         Err(self.refusal(format_args!(
-            "another server has had it ({holder}), whose heartbeats have ended"
+            "another server ({holder}) has taken it, and its heartbeats have stopped"
         )))
     }
 
@@ -142,7 +143,7 @@ impl Claims {
         StoreError::new(ErrorKind::Fenced, format!("the name {} is taken: {why}", self.node))
     }
 
-    /// The name is this process's; `seen` is what was there before.
+    /// This process has claimed the name; `seen` is the state before.
     pub(super) fn won(&mut self, seen: &Seen, now: Instant) {
         let holder = seen.holder();
         if !holder.is_empty()
@@ -158,12 +159,12 @@ impl Claims {
         self.confirm(now);
     }
 
-    /// The server has said that the name is still this process's.
+    /// The server has confirmed that this process still has the name.
     pub(super) fn confirm(&mut self, now: Instant) {
         self.confirmed = Some(now);
     }
 
-    /// Whether the server that keeps this process out lives for certain: its heartbeats go on.
+    /// Whether the server that prevents a claim is certainly alive: its heartbeats continue.
     pub(super) fn rival_lives(&self) -> bool {
         self.rival.as_ref().is_some_and(|rival| rival.beats)
     }
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn h48_nobody_waits_for_a_predecessor_whose_lock_is_held_now_nor_with_take_over() {
+    fn h48_a_claim_does_not_wait_for_a_predecessor_whose_lock_is_held_now_nor_with_take_over() {
         let (mut world, before) = (World::new(), Incarnation::random());
         world.claims.ended = vec![before];
         assert_eq!(world.after(0, &seen(&before.to_string(), &before.to_string())), Ok(()));
@@ -245,8 +246,8 @@ mod tests {
         let me = world.me.to_string();
         assert_eq!(world.after(0, &seen("", "")), Ok(()));
         assert_eq!(world.after(1, &seen(&other, &other)), Err(ErrorKind::Fenced));
-        // A failover brings back what the other's claim had replaced: that alone gives it back to
-        // nobody.
+        // A failover brings back the value that the other's claim had replaced: that alone does not
+        // return the name.
         assert_eq!(world.after(1, &seen(&me, &other)), Err(ErrorKind::Fenced));
         assert_eq!(world.after(5, &seen(&me, "")), Err(ErrorKind::Fenced));
         assert_eq!(world.after(3, &seen(&other, &other)), Err(ErrorKind::Fenced));
@@ -266,7 +267,11 @@ mod tests {
     fn h48_a_server_that_was_cut_off_for_long_is_not_the_first_at_an_empty_store() {
         let (mut world, other) = (World::new(), another());
         assert_eq!(world.after(0, &seen("", "")), Ok(()));
-        assert_eq!(world.after(19, &seen("", "")), Ok(()), "nobody else can have had it meanwhile");
+        assert_eq!(
+            world.after(19, &seen("", "")),
+            Ok(()),
+            "no other server can have had it meanwhile"
+        );
         assert_eq!(world.after(21, &seen("", "")), Err(ErrorKind::NeedsFull));
         assert_eq!(
             world.after(5, &seen(&other, &other)),
@@ -277,7 +282,7 @@ mod tests {
         let mut world = World::new();
         assert_eq!(world.after(0, &seen("", "")), Ok(()));
         assert_eq!(world.after(21, &seen("", "")), Err(ErrorKind::NeedsFull));
-        assert_eq!(world.after(8, &seen("", "")), Ok(()), "nobody came");
+        assert_eq!(world.after(8, &seen("", "")), Ok(()), "no other server came");
     }
 
     #[test]

@@ -1,9 +1,10 @@
+//! The [`Directory`] operations in Redis.
+
 use std::time::Duration;
 
 use super::{BATCH, Redis, restore};
 use crate::accounting::Account;
-use crate::change::Change;
-use crate::directory::{Comparison, Directory, Inspection, NodeReport, Restored};
+use crate::directory::{Change, Comparison, Directory, Inspection, NodeReport, Restored};
 use crate::error::{ErrorKind, StoreError};
 use crate::record::RecordId;
 
@@ -14,8 +15,8 @@ impl Directory for Redis {
 
     async fn begin_full(&mut self) -> Result<(), StoreError> {
         let ids = self.claim().await?;
-        self.held.clear();
-        self.comparison = Comparison(self.known.index(ids));
+        self.written.clear();
+        self.comparison = Comparison(self.ownership.index(ids));
         Ok(())
     }
 
@@ -47,8 +48,7 @@ impl Directory for Redis {
         report: &NodeReport,
         lifetime: Duration,
     ) -> Result<(), StoreError> {
-        // The registry's key lies in another slot than the records', so that it cannot be guarded
-        // by the same script.
+        // The registry's key is in another slot than the records, so one script cannot guard both.
         self.apply(&[]).await?;
         self.report(report, lifetime).await?;
         self.forget_expired().await
@@ -76,9 +76,9 @@ impl Redis {
         Ok(())
     }
 
-    /// Takes those that were left to expire out of the index when they have.
+    /// Removes records that were left to expire, and have, from the index.
     async fn forget_expired(&mut self) -> Result<(), StoreError> {
-        let some = self.known.some_left();
+        let some = self.ownership.some_left();
         let values = restore::values(self, &some).await?;
         let gone: Vec<RecordId> = some
             .into_iter()

@@ -1,17 +1,19 @@
+//! Maps errors of the Redis client library to kinds of store errors.
+
 use redis::{RedisError, ServerErrorKind};
 
 use super::scripts::{FENCED, LOST};
 use crate::error::{ErrorKind, StoreError};
 
-/// No answer came in time.
+/// The error of a call without an answer in time.
 pub(super) fn late() -> StoreError {
-    StoreError::new(ErrorKind::Timeout, "no answer in time")
+    StoreError::new(ErrorKind::Timeout, "no answer within the timeout")
 }
 
-/// What a client library's error means to us.
+/// Classifies an error of the client library.
 pub(super) fn classify(error: &RedisError) -> StoreError {
     if let Some(errors) = error.clone().into_server_errors() {
-        // Of a pipeline, the first.
+        // The first error of a pipeline.
         let Some((_, first)) = errors.first() else {
             return StoreError::new(ErrorKind::Other, "the pipeline failed");
         };
@@ -40,7 +42,7 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
     StoreError::new(kind, error.to_string())
 }
 
-/// The codes of answers, and what they mean.
+/// The codes of error replies, and their kinds.
 const CODES: [(&str, ErrorKind); 18] = [
     (FENCED, ErrorKind::Fenced),
     (LOST, ErrorKind::NeedsFull),
@@ -62,7 +64,7 @@ const CODES: [(&str, ErrorKind); 18] = [
     ("CROSSSLOT", ErrorKind::Cluster),
 ];
 
-/// Messages without a code of their own, in the words of each version.
+/// Error replies without a code of their own, by the words of each version.
 const WORDS: [(&str, ErrorKind); 4] = [
     // 7.0, and 6.2 behind "Error running script".
     ("The user executing the script can't", ErrorKind::Auth),
@@ -75,8 +77,8 @@ const WORDS: [(&str, ErrorKind); 4] = [
 fn of_answer(code: &str, detail: &str) -> StoreError {
     let by_code = || CODES.iter().find(|(one, _)| *one == code);
     let by_words = || WORDS.iter().find(|(words, _)| detail.contains(words));
-    // Before version 7, an error within a script is one of the script, and says its own code
-    // further on.
+    // Before version 7, an error within a script is an error of the script, which has the code of
+    // the former in its text.
     let within = || CODES.iter().find(|(one, _)| detail.contains(&format!("-{one} ")));
     let known = by_code().or_else(by_words).or_else(within);
     StoreError::new(known.map_or(ErrorKind::Other, |(_, kind)| *kind), format!("{code} {detail}"))

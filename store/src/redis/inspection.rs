@@ -1,27 +1,26 @@
-//! Signs of loss that no write shows: eviction, a replica with another clock, another program's
-//! DEL.
+//! Looks for losses that no write reveals: eviction, a replica with another clock, a DEL by another
+//! program.
 
 use std::collections::BTreeSet;
 
 use redis::Pipeline;
 
 use super::{Redis, keys};
-use crate::change::Change;
-use crate::directory::Inspection;
+use crate::directory::{Change, Inspection};
 use crate::error::{ErrorKind, StoreError};
 use crate::record::RecordId;
 
-/// Records that are looked for at each heartbeat.
+/// Number of records to look for at each heartbeat.
 const SAMPLE: usize = 32;
-/// The only policy under which a full server keeps what it has acknowledged.
+/// The only policy under which a full server keeps every acknowledged write.
 const NO_EVICTION: &str = "noeviction";
 
-/// The records that this process has written and not deleted: those that must be there.
+/// The records that this process has written and not deleted, which must exist.
 #[derive(Debug, Default)]
-pub(super) struct Held(BTreeSet<RecordId>);
+pub(super) struct Written(BTreeSet<RecordId>);
 
-impl Held {
-    /// These changes were written.
+impl Written {
+    /// The changes were written.
     pub(super) fn note(&mut self, changes: &[Change]) {
         for change in changes {
             match change {
@@ -31,28 +30,28 @@ impl Held {
         }
     }
 
-    /// A comparison begins: everything that lives is written again.
+    /// A comparison begins: every live record is written again.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Up to `count` of them. Ids are random, so that those that follow a random one in their order
-    /// are a random sample.
+    /// A sample of up to `count` ids. Ids are random, so the ones that follow a random id are a
+    /// random sample.
     fn sample(&self, from: RecordId, count: usize) -> Vec<RecordId> {
         self.0.range(from..).chain(self.0.range(..from)).take(count).copied().collect()
     }
 }
 
-/// The warnings that were logged about the server already.
+/// The warnings about the server that were logged already.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct Warned {
     policy: Option<String>,
     denied: Vec<&'static str>,
 }
 
 impl Redis {
-    /// Looks for a sample of the records, and for what the server says of its memory. A right that
-    /// is missing for it is said once.
+    /// Looks for a sample of the records, and asks the server for its eviction policy. A missing
+    /// permission is logged once.
     pub(super) async fn look_around(&mut self) -> Result<Inspection, StoreError> {
         let missing = self.missing().await?;
         let policy = self.policy().await;
@@ -71,9 +70,9 @@ impl Redis {
         })
     }
 
-    /// How many of a sample are gone. `EXISTS` is among the rights that writing needs.
+    /// The number of missing records in a sample. Writing needs the permission for `EXISTS`, too.
     async fn missing(&mut self) -> Result<usize, StoreError> {
-        let ids = self.held.sample(RecordId::random(), SAMPLE);
+        let ids = self.written.sample(RecordId::random(), SAMPLE);
         if ids.is_empty() {
             return Ok(0);
         }
@@ -98,17 +97,16 @@ impl Redis {
     }
 
     fn warn_of(&mut self, policy: &str) {
-        if policy != NO_EVICTION && self.said.policy.as_deref() != Some(policy) {
+        if policy != NO_EVICTION && self.warned.policy.as_deref() != Some(policy) {
             tracing::warn!(
                 policy,
-                "store: the server may evict records of live calls; set maxmemory-policy to noeviction"
+                "Redis may evict records of live calls; set maxmemory-policy to noeviction"
             );
         }
-        self.said.policy = Some(policy.to_owned());
+        self.warned.policy = Some(policy.to_owned());
     }
 
-    /// The answer, or nothing where the server refuses to say: that is said once, and costs a
-    /// warning only.
+    /// The answer, or the default if the server rejects the question, which is logged once.
     fn unless_denied<T: Default>(
         &mut self,
         right: &'static str,
@@ -116,9 +114,13 @@ impl Redis {
     ) -> Result<T, StoreError> {
         match answer {
             Err(error) if matches!(error.kind, ErrorKind::Auth | ErrorKind::Other) => {
-                if !self.said.denied.contains(&right) {
-                    self.said.denied.push(right);
-                    tracing::warn!(right, error = %error.text, "store: the server does not say how it stands; our user there needs this right");
+                if !self.warned.denied.contains(&right) {
+                    self.warned.denied.push(right);
+                    tracing::warn!(
+                        right,
+                        error = %error.text,
+                        "Redis denies a question about its state; grant the user this right"
+                    );
                 }
                 Ok(T::default())
             }

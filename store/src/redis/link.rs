@@ -1,15 +1,16 @@
+//! A connection to Redis whose calls all end within a timeout.
+
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo};
+use redis::{AsyncConnectionConfig, Client};
 use tokio::time::timeout;
 
-use super::RedisSettings;
 use super::error::{classify, late};
-use super::url;
+use super::settings::RedisSettings;
 use crate::error::{ErrorKind, StoreError};
 
-/// A connection that is there or not; every call on it ends in time.
+/// A connection that may be down. Every call on it ends within the timeout.
 pub(crate) struct Link {
     client: Client,
     connect_timeout: Duration,
@@ -18,28 +19,10 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects to nobody yet.
+    /// Creates a link without connecting.
     pub(crate) fn new(settings: &RedisSettings) -> Result<Self, StoreError> {
-        let refused = |why: String| {
-            StoreError::new(ErrorKind::Other, format!("the Redis URL cannot be used: {why}"))
-        };
-        url::reason(&settings.url).map_err(refused)?;
-        let info = settings
-            .url
-            .as_str()
-            .into_connection_info()
-            .map_err(|error| refused(error.category().to_owned()))?;
-        let mut login = info.redis_settings().clone();
-        if let Some(username) = &settings.username {
-            login = login.set_username(username);
-        }
-        if let Some(password) = &settings.password {
-            login = login.set_password(password.as_str());
-        }
-        let client = Client::open(info.set_redis_settings(login))
-            .map_err(|error| refused(error.category().to_owned()))?;
         Ok(Self {
-            client,
+            client: settings.client()?,
             connect_timeout: settings.connect_timeout,
             timeout: settings.timeout,
             connection: None,
@@ -52,7 +35,7 @@ impl Link {
 
     pub(crate) async fn connect(&mut self) -> Result<(), StoreError> {
         self.connection = None;
-        // A server that hangs still accepts: the login must be within the time, too.
+        // A hanging server still accepts connections, so the login must be within the timeout, too.
         let limits = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.timeout));
@@ -65,14 +48,14 @@ impl Link {
         Ok(())
     }
 
-    /// A handle to the connection, for one call through [`call`].
+    /// A handle to the connection, for one [`call`](Self::call).
     pub(crate) fn connection(&self) -> Result<MultiplexedConnection, StoreError> {
         self.connection
             .clone()
             .ok_or_else(|| StoreError::new(ErrorKind::Unreachable, "not connected"))
     }
 
-    /// The answer to a call, in time; a connection that has failed is closed.
+    /// The answer to a call, or a timeout. A failed connection is closed.
     pub(crate) async fn call<T>(
         &mut self,
         asking: impl Future<Output = redis::RedisResult<T>>,
@@ -84,8 +67,9 @@ impl Link {
         answer
     }
 
-    /// The answer to a question that the server may refuse without harm: the user has no right to
-    /// it, or the server does not know it. Only a connection that does not answer is closed.
+    /// The answer to a question that the server may reject without harm: the user lacks the
+    /// permission, or the server does not know the command. Only a connection that does not answer
+    /// is closed.
     pub(crate) async fn ask<T>(
         &mut self,
         asking: impl Future<Output = redis::RedisResult<T>>,
@@ -108,7 +92,7 @@ impl Link {
     }
 }
 
-/// The answer to a call, in time.
+/// The answer to a call, or a timeout.
 pub(crate) async fn call<T>(
     patience: Duration,
     asking: impl Future<Output = redis::RedisResult<T>>,

@@ -6,8 +6,8 @@ mod directory;
 mod error;
 mod inspection;
 pub(crate) mod keys;
-mod known;
 pub(crate) mod link;
+mod ownership;
 mod registry;
 mod restore;
 mod scripts;
@@ -17,30 +17,29 @@ mod url;
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::change::Change;
-use crate::directory::Comparison;
+use crate::directory::{Change, Comparison};
 use crate::error::{ErrorKind, StoreError};
-use crate::incarnation::Incarnation;
-use crate::node::NodeId;
+use crate::node::{Incarnation, NodeId};
 use crate::record::{RecordId, Sealer};
 use accounting::Stream;
 use claim::{Claims, Seen};
-use inspection::{Held, Said};
-use known::Known;
+use inspection::{Warned, Written};
 use link::Link;
+use ownership::Ownership;
 use scripts::Scripts;
 pub use settings::RedisSettings;
 
-/// Records outlive their allocation by this: a server that is down for the last seconds of one
-/// still finds it and can say so.
+/// How long a record outlives its allocation: a server that was down for the last seconds of one
+/// still finds its record and can account for it.
 const MARGIN: Duration = Duration::from_secs(60);
-/// For so long a node's incarnation and index are kept after it wrote last.
+/// How long a node's incarnation and index are kept after its last write.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Records asked for or deleted in one round trip.
+/// Maximum number of records to read or delete in one round trip.
 const BATCH: usize = 256;
 
-/// A node's directory in a Redis server. One connection; each further one has a higher generation,
-/// so that what an older one still had on its way when it was given up is refused by the server.
+/// A node's directory in a Redis server. It has one connection at a time. Each further one has a
+/// higher generation, so that the server rejects a write that was still on its way over an older
+/// one.
 pub struct Redis {
     link: Link,
     scripts: Scripts,
@@ -48,20 +47,20 @@ pub struct Redis {
     incarnation: Incarnation,
     generation: u64,
     claims: Claims,
-    known: Known,
+    ownership: Ownership,
     comparison: Comparison,
-    /// Whether the server lets this user ask how long a key still lives.
+    /// Whether the user may ask for the remaining lifetime of a key.
     has_ttl: bool,
     stream: Stream,
-    held: Held,
-    said: Said,
+    written: Written,
+    warned: Warned,
 }
 
 impl Redis {
-    /// The directory of the sealer's node. Connects to nobody yet.
+    /// Creates the directory of the sealer's node without connecting.
     ///
     /// # Errors
-    /// When the URL cannot be used.
+    /// The URL is not usable.
     pub fn new(settings: &RedisSettings, sealer: Sealer) -> Result<Self, StoreError> {
         let incarnation = Incarnation::random();
         Ok(Self {
@@ -71,16 +70,16 @@ impl Redis {
             sealer,
             incarnation,
             generation: 0,
-            known: Known::default(),
+            ownership: Ownership::default(),
             comparison: Comparison::default(),
             has_ttl: true,
             stream: Stream::new(settings.accounting_entries),
-            held: Held::default(),
-            said: Said::default(),
+            written: Written::default(),
+            warned: Warned::default(),
         })
     }
 
-    /// This life of the node.
+    /// Incarnation of this process.
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
@@ -90,25 +89,25 @@ impl Redis {
         self.sealer.node()
     }
 
-    /// These incarnations of the node have ended for certain, whatever their heartbeats say: this
-    /// process holds the lock that they held.
+    /// Names incarnations that have certainly ended, whatever their heartbeats say: this process
+    /// holds the lock that they held.
     pub fn succeed(&mut self, ended: &[Incarnation]) {
         self.claims.ended = ended.to_vec();
     }
 
-    /// Has the first claim take the name from a server whose heartbeat is fresh, too.
+    /// Makes the first claim take the name even from a server with a fresh heartbeat.
     pub fn take_over(&mut self) {
         self.claims.take_over = true;
     }
 
-    /// The allocations of these records are this process's by now, or have ended: the next
-    /// comparison deletes those that are not offered. Of the others that were read, those that
-    /// cannot be brought back, none is ever deleted.
+    /// Takes over records whose allocations now belong to this process, or have ended: the next
+    /// comparison deletes those that are not offered. Records that were read and could not be
+    /// restored are never deleted.
     pub fn answer_for(&mut self, ids: impl IntoIterator<Item = RecordId>) {
-        ids.into_iter().for_each(|id| self.known.answer_for(id));
+        ids.into_iter().for_each(|id| self.ownership.answer_for(id));
     }
 
-    /// Becomes the one that may write, and gives the ids in the index.
+    /// Claims the name, and returns the ids in the index.
     async fn claim(&mut self) -> Result<Vec<RecordId>, StoreError> {
         if !self.link.is_up() {
             self.link.connect().await?;
@@ -126,15 +125,15 @@ impl Redis {
             .arg(millis(KEPT));
         let members: Vec<Vec<u8>> = self.link.call(script.invoke_async(&mut connection)).await?;
         self.claims.won(&seen, Instant::now());
-        // At once: who looks next finds that this process lives.
+        // At once, so that other servers see that this process is alive.
         self.register(&[("state", "starting".into())], self.claims.lifetime()).await?;
         Ok(members.iter().filter_map(|member| record_id(member)).collect())
     }
 
-    /// Reads which server has the name.
+    /// Reads the state of the name.
     async fn look(&mut self) -> Result<Seen, StoreError> {
         let node = self.sealer.node().clone();
-        // One call for each key: in a cluster they lie in different slots.
+        // One call for each key: in a cluster they are in different slots.
         let mut connection = self.link.connection()?;
         let mut get = redis::cmd("GET");
         get.arg(keys::incarnation(&node));
@@ -149,7 +148,7 @@ impl Redis {
         Ok(Seen { held: held.map(text).unwrap_or_default(), alive })
     }
 
-    /// Gives the name up, if it is this process's. The records stay, for the next process.
+    /// Releases the name if this process has it. The records stay for the next process.
     async fn release(&mut self) -> Result<(), StoreError> {
         let mut connection = self.link.connection()?;
         let mut script = self.scripts.release.prepare_invoke();
@@ -162,11 +161,11 @@ impl Redis {
         self.unregister().await
     }
 
-    /// The one script that writes; without changes it checks who may, and keeps the directory from
-    /// expiring.
+    /// Runs the only script that writes. Without changes it checks the right to write, and renews
+    /// the expiry of the directory.
     async fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let now = unix_millis();
-        // Before it is sent: where no answer comes, it may have been done.
+        // Before it is sent: without an answer it may still have been done.
         self.answer_for(changes.iter().map(Change::id));
         let mut connection = self.link.connection()?;
         let mut script = self.scripts.write.prepare_invoke();
@@ -197,8 +196,8 @@ impl Redis {
         }
         self.link.call(script.invoke_async::<()>(&mut connection)).await?;
         self.claims.confirm(Instant::now());
-        self.known.written(changes);
-        self.held.note(changes);
+        self.ownership.written(changes);
+        self.written.note(changes);
         Ok(())
     }
 }
@@ -212,7 +211,7 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// 16 lower-case hexadecimal digits; anything else in an index is not ours.
+/// Parses 16 lower-case hexadecimal digits; any other member of an index is not ours.
 fn record_id(member: &[u8]) -> Option<RecordId> {
     if member == scripts::ANCHOR {
         return None;

@@ -27,7 +27,7 @@ impl Redis {
         self.register(&fields, lifetime).await
     }
 
-    /// Writes into the node's entry, which tells by that that this process lives.
+    /// Writes fields of the node's entry, which also shows that this process is alive.
     pub(super) async fn register(
         &mut self,
         fields: &[(&str, String)],
@@ -43,7 +43,7 @@ impl Redis {
         self.link.call(script.invoke_async::<()>(&mut connection)).await
     }
 
-    /// Removes the entry if it is still this process's own.
+    /// Removes the entry if it still belongs to this process.
     pub(super) async fn unregister(&mut self) -> Result<(), StoreError> {
         let mut connection = self.link.connection()?;
         let mut script = self.scripts.leave.prepare_invoke();

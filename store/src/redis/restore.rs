@@ -1,3 +1,5 @@
+//! Reads the records of the previous process, at the start and later.
+
 use std::time::Duration;
 
 use redis::Pipeline;
@@ -8,43 +10,50 @@ use crate::directory::{Outcome, Restored};
 use crate::error::StoreError;
 use crate::record::{Record, RecordError, RecordId};
 
-/// Between two attempts to reach a server that may be starting, too.
+/// How long to wait between two attempts; the Redis server may be starting, too.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Beyond a heartbeat's lifetime, so long is waited for it to end.
+/// How long to wait for a heartbeat to expire beyond its lifetime.
 const MORE: Duration = Duration::from_secs(2);
-/// Clocks that differ by less are one: a value's way to the server and back takes its time, too.
+/// Clocks that differ by fewer milliseconds count as equal, because a round trip takes time, too.
 const TRANSIT: u64 = 1000;
 
-/// A record, and how many milliseconds its key still lives: `None` where that is not known.
+/// A sealed record, and the milliseconds until its key expires, if known.
 pub(super) struct Value {
     bytes: Vec<u8>,
     lives: Option<u64>,
 }
 
-/// Reads what the process before left, as far as it can be read until `patience` is over.
+/// Reads the records of the previous process, as many as can be read within `patience`.
 pub(super) async fn restore(redis: &mut Redis, patience: Duration) -> Restored {
     let start = Instant::now();
     let (mut until, last) = (start + patience, start + redis.claims.lifetime() + MORE);
-    let late = StoreError::new(ErrorKind::Timeout, "not all was read in the time for restoring");
+    let late = StoreError::new(
+        ErrorKind::Timeout,
+        "not all records were read within store.restore_patience",
+    );
     let mut restored = Restored { outcome: Outcome::Incomplete(late), ..Restored::default() };
-    let mut has_said = false;
+    let mut has_logged = false;
     loop {
         match timeout_at(until, read_all(redis, &mut restored)).await {
             Ok(Ok(())) => {
                 restored.outcome = Outcome::Complete;
                 break;
             }
-            // The error of the last attempt says more than that the time is over.
+            // The error of the last attempt says more than a timeout.
             Err(_) => break,
             Ok(Err(error)) => {
                 let kind = error.kind;
                 let may_have_ended = kind == ErrorKind::Fenced
                     && !redis.claims.rival_lives()
                     && Instant::now() < last;
-                if may_have_ended && !has_said {
+                if may_have_ended && !has_logged {
                     let seconds = (last - start).as_secs();
-                    tracing::info!(at_most_seconds = seconds, %error, "store: waiting to see whether that server still runs");
-                    has_said = true;
+                    tracing::info!(
+                        at_most_seconds = seconds,
+                        %error,
+                        "waiting to see whether the server with this node's name is alive"
+                    );
+                    has_logged = true;
                 }
                 restored.outcome = Outcome::Incomplete(error);
                 if may_have_ended {
@@ -59,7 +68,7 @@ pub(super) async fn restore(redis: &mut Redis, patience: Duration) -> Restored {
         }
         sleep(PAUSE).await;
     }
-    restored.lose("unread", redis.known.unread_count() as u64);
+    restored.lose("unread", redis.ownership.unread_count() as u64);
     if restored.outcome != Outcome::Complete {
         // An answer may still be on its way: the next comparison takes a connection of its own.
         redis.link.disconnect();
@@ -69,14 +78,14 @@ pub(super) async fn restore(redis: &mut Redis, patience: Duration) -> Restored {
 
 async fn read_all(redis: &mut Redis, restored: &mut Restored) -> Result<(), StoreError> {
     let ids = index(redis).await?;
-    redis.known.index(ids);
-    while redis.known.unread_count() > 0 {
+    redis.ownership.index(ids);
+    while redis.ownership.unread_count() > 0 {
         read_some(redis, restored).await?;
     }
     Ok(())
 }
 
-/// The ids of the node's records, and the right to write them if the server takes as much.
+/// Claims the node's name if the server accepts writes, and returns the ids of its records.
 async fn index(redis: &mut Redis) -> Result<Vec<RecordId>, StoreError> {
     match redis.claim().await {
         Err(error)
@@ -99,18 +108,17 @@ async fn index(redis: &mut Redis) -> Result<Vec<RecordId>, StoreError> {
     }
 }
 
-/// Reads the next batch of those that are not read yet. Gives those of which nothing can come any
-/// more.
+/// Reads the next batch of unread records. Returns the ids of those that have certainly ended.
 pub(super) async fn read_some(
     redis: &mut Redis,
     restored: &mut Restored,
 ) -> Result<Vec<RecordId>, StoreError> {
-    let ids = redis.known.unread();
+    let ids = redis.ownership.unread();
     let values = values(redis, &ids).await?;
     let mut ended = Vec::new();
     for (id, value) in ids.into_iter().zip(values) {
         let has_ended = !take(redis, restored, id, value);
-        redis.known.read(id, has_ended);
+        redis.ownership.read(id, has_ended);
         if has_ended {
             ended.push(id);
         }
@@ -141,7 +149,10 @@ pub(super) async fn values(
     {
         Ok(answers) => split(answers)?,
         Err(error) if error.kind == ErrorKind::Auth && redis.has_ttl => {
-            tracing::warn!(error = %error.text, "store: the Redis user lacks the right to PTTL; what is left of an allocation is told by this clock");
+            tracing::warn!(
+                error = %error.text,
+                "the Redis user lacks +pttl: expiry of restored allocations relies on this clock"
+            );
             redis.has_ttl = false;
             redis.link.connect().await?;
             return Box::pin(self::values(redis, ids)).await;
@@ -155,7 +166,7 @@ pub(super) async fn values(
     Ok(values.into_iter().zip(lives).map(value).collect())
 }
 
-/// Values, and for how many milliseconds each of them lives.
+/// Values, and the milliseconds until each of them expires.
 type Read = (Vec<Option<Vec<u8>>>, Vec<i64>);
 
 fn split(answers: Vec<redis::Value>) -> Result<Read, StoreError> {
@@ -166,7 +177,7 @@ fn split(answers: Vec<redis::Value>) -> Result<Read, StoreError> {
     Ok((values, answers.map(redis::from_redis_value).collect::<Result<_, _>>().map_err(strange)?))
 }
 
-/// Whether something can still come of it.
+/// Takes a value into `restored`. Returns whether its allocation may still be live.
 fn take(redis: &Redis, restored: &mut Restored, id: RecordId, value: Option<Value>) -> bool {
     let Some(value) = value else {
         restored.lose("expired", 1);
@@ -183,16 +194,16 @@ fn take(redis: &Redis, restored: &mut Restored, id: RecordId, value: Option<Valu
             restored.records.push(record);
         }
         Err(error) => {
-            tracing::warn!(record = %id, %error, "not restored");
+            tracing::warn!(record = %id, %error, "record not restored");
             restored.lose(reason(error), 1);
         }
     }
     true
 }
 
-/// Puts the record's times on this host's clock (H49): how long the allocation still lives is told
-/// by the server's clock alone, which has run since it was written. The other times keep their
-/// distances to its end.
+/// Moves the record's times to this host's clock (H49): only the Redis server's clock, which has
+/// run since the record was written, knows how long the allocation still lives. The other times
+/// keep their distances to its expiry.
 fn adjust(record: &mut Record, lives: Option<u64>, now: u64) {
     let Some(lives) = lives else { return };
     let ends = now.saturating_add(lives.saturating_sub(millis(MARGIN)));

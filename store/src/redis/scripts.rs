@@ -1,23 +1,22 @@
-//! What must happen at once on the server. Every value is an argument, never part of a script's
-//! text (H40).
+//! The scripts whose commands must run atomically on the server. Every value is an argument, never
+//! part of a script's text (H40).
 
 use redis::Script;
 
-/// The code of the answer to who is not the latest incarnation.
+/// The code of the error reply to a writer that is not the latest incarnation.
 pub(super) const FENCED: &str = "CWFENCED";
-/// The code of the answer when the directory is not the one that was written to.
+/// The code of the error reply if the directory is not the one that was written before.
 pub(super) const LOST: &str = "CWLOST";
-/// The member that keeps an index without records from vanishing, so that one that has vanished is
-/// noticed.
+/// The member that keeps an index without records in existence, so that a missing index is noticed.
 pub(super) const ANCHOR: &[u8] = b".";
 
-/// Makes a connection's generation of an incarnation the one that may write, and gives the index.
+/// Makes a connection's generation of an incarnation the only writer, and returns the index.
 ///
-/// KEYS: incarnation, index. ARGV: incarnation, generation, what the first key was seen to hold
-/// (empty: nothing), how long both are kept in ms. Nothing is removed and written again, and what
-/// counts is written last: in a cluster that moves the slot a script may end between any two
-/// commands. The first PEXPIRE changes nothing: a full server refuses a SET, but not to a script
-/// that has written before.
+/// KEYS: incarnation, index. ARGV: incarnation, generation, the value of the first key that was
+/// read before (empty if none), how long both keys are kept in ms. The script deletes nothing that
+/// it writes again, and writes the deciding key last, because in a cluster that moves the slot it
+/// may end between any two commands. The first PEXPIRE changes nothing: a full server rejects a
+/// SET, but not from a script that has written before.
 const CLAIM: &str = r"
 local held = redis.call('GET', KEYS[1]) or ''
 local holder, generation = string.match(held, '^(%x+)%.(%d+)$')
@@ -34,10 +33,9 @@ redis.call('SET', KEYS[1], ARGV[1] .. '.' .. ARGV[2], 'PX', ARGV[4])
 return members
 ";
 
-/// Gives the name up, if it is this incarnation's.
+/// Releases the name if it belongs to this incarnation.
 ///
-/// KEYS: incarnation. ARGV: incarnation, what stands for a free name, how long the key is kept in
-/// ms.
+/// KEYS: incarnation. ARGV: incarnation, the value for a free name, how long the key is kept in ms.
 const RELEASE: &str = r"
 local held = redis.call('GET', KEYS[1]) or ''
 if string.sub(held, 1, #ARGV[1] + 1) ~= ARGV[1] .. '.' then return 0 end
@@ -46,9 +44,9 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 ";
 
-/// Writes what the node says of itself, also on a full server.
+/// Writes the node's report, also on a full server.
 ///
-/// KEYS: the registry's. ARGV: for how long it counts in ms; fields and values.
+/// KEYS: registry entry. ARGV: lifetime in ms; fields and values.
 const REPORT: &str = r"
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
@@ -56,20 +54,20 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1
 ";
 
-/// Takes the node off the registry, if the entry is this incarnation's.
+/// Removes the node from the registry if the entry belongs to this incarnation.
 ///
-/// KEYS: the registry's. ARGV: incarnation.
+/// KEYS: registry entry. ARGV: incarnation.
 const LEAVE: &str = r"
 if redis.call('HMGET', KEYS[1], 'incarnation')[1] ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 ";
 
-/// Writes records and deletes records, all or none, if the writer is who may.
+/// Writes and deletes records, all or none, if the caller may write.
 ///
-/// KEYS: incarnation, index, the records to write, the records to delete. ARGV: incarnation,
-/// generation, how long the first two keys are kept in ms, how many records to write; of each of
-/// these its id, its value, its expiry in ms; of each to delete its id. A full server refuses the
-/// first SET, before anything is written.
+/// KEYS: incarnation, index, records to write, records to delete. ARGV: incarnation, generation,
+/// how long the first two keys are kept in ms, number of records to write; id, value and expiry in
+/// ms of each of these; id of each record to delete. A full server rejects the first SET, before
+/// anything is written.
 const WRITE: &str = r"
 local held = redis.call('GET', KEYS[1])
 if not held or redis.call('EXISTS', KEYS[2]) == 0 then return redis.error_reply('CWLOST the directory is gone') end

@@ -1,34 +1,37 @@
+//! Address, login and timeouts of a Redis server, and the check of its URL.
+
 use std::fmt;
 use std::time::Duration;
 
-use super::link::Link;
+use redis::{Client, IntoConnectionInfo};
+use zeroize::Zeroizing;
+
 use super::url;
 use crate::directory::HEARTBEAT_LIFETIME;
-use crate::error::StoreError;
-use zeroize::Zeroizing;
+use crate::error::{ErrorKind, StoreError};
 
 /// How to reach a Redis server, version 6 or later.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://host:port/db`, or `redis+unix:///path`. A user and a password may stand in it; the
-    /// fields below go before them.
+    /// `redis://host:port/db`, or `redis+unix:///path`. It may contain a user and a password; the
+    /// fields below take precedence over them.
     pub url: Zeroizing<String>,
-    /// The ACL user.
+    /// Name of the ACL user.
     pub username: Option<String>,
-    /// The password.
+    /// Password of the user.
     pub password: Option<Zeroizing<String>>,
-    /// To connect and log in.
+    /// Timeout for connecting and logging in.
     pub connect_timeout: Duration,
-    /// For an answer.
+    /// Timeout for an answer.
     pub timeout: Duration,
-    /// How long a heartbeat counts: for so long nobody takes the node's name.
+    /// How long a heartbeat is fresh, so that no other server takes the node's name.
     pub heartbeat_lifetime: Duration,
-    /// Entries that the accounting stream keeps, about.
+    /// Approximate maximum number of entries in the accounting stream.
     pub accounting_entries: usize,
 }
 
 impl RedisSettings {
-    /// With the usual timeouts: 1 s each.
+    /// Creates settings with timeouts of 1 s.
     #[must_use]
     pub fn new(url: &str) -> Self {
         let second = Duration::from_secs(1);
@@ -43,18 +46,38 @@ impl RedisSettings {
             accounting_entries: 1_000_000,
         }
     }
-}
 
-impl RedisSettings {
-    /// Whether the URL can be used. Connects to nobody.
+    /// Checks the URL without connecting.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The URL is not usable; the text says why, and what to write instead.
     pub fn check(&self) -> Result<(), StoreError> {
-        Link::new(self).map(drop)
+        self.client().map(drop)
     }
 
-    /// Whether the URL holds a user's name, and a password.
+    /// The client library's client, not connected.
+    pub(super) fn client(&self) -> Result<Client, StoreError> {
+        let refused = |why: String| {
+            StoreError::new(ErrorKind::Other, format!("the Redis URL is not usable: {why}"))
+        };
+        url::reason(&self.url).map_err(refused)?;
+        let info = self
+            .url
+            .as_str()
+            .into_connection_info()
+            .map_err(|error| refused(error.category().to_owned()))?;
+        let mut login = info.redis_settings().clone();
+        if let Some(username) = &self.username {
+            login = login.set_username(username);
+        }
+        if let Some(password) = &self.password {
+            login = login.set_password(password.as_str());
+        }
+        Client::open(info.set_redis_settings(login))
+            .map_err(|error| refused(error.category().to_owned()))
+    }
+
+    /// Whether the URL contains a user name, and whether it contains a password.
     #[must_use]
     pub fn url_credentials(&self) -> (bool, bool) {
         url::credentials(&self.url)
@@ -63,7 +86,7 @@ impl RedisSettings {
 
 impl fmt::Debug for RedisSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL may hold the password.
+        // The URL may contain the password.
         f.debug_struct("RedisSettings")
             .field("username", &self.username)
             .field("timeout", &self.timeout)

@@ -1,19 +1,18 @@
-//! What is wrong with a Redis URL, in a sentence with the cure. Nothing of the URL is shown: a
-//! password may stand in it.
+//! Checks a Redis URL. Each error has the remedy, and shows nothing of the URL, which may contain a
+//! password.
 
 const EXAMPLE: &str = "write it as redis://127.0.0.1:6379";
-/// The schemes that the client knows, without TLS.
+/// The schemes that the client library knows.
 const SCHEMES: [&str; 6] = ["redis", "valkey", "unix", "redis+unix", "valkey+unix", "rediss"];
 
-/// The first reason why `url` would not be used as it is written.
+/// Returns the first reason why `url` is not usable as it is written.
 pub(super) fn reason(url: &str) -> Result<(), String> {
     if url.is_empty() {
         return Err(format!("it is empty; {EXAMPLE}"));
     }
     if url.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
         return Err(
-            "it holds a blank or a line end; take it away, or write %20 for a blank of a password"
-                .into(),
+            "it contains white space; remove it, or write %20 for a space in the password".into()
         );
     }
     let Some((scheme, rest)) = url.split_once("://") else {
@@ -21,48 +20,54 @@ pub(super) fn reason(url: &str) -> Result<(), String> {
     };
     let scheme = scheme.to_ascii_lowercase();
     if scheme == "rediss" || scheme == "valkeys" {
-        return Err(
-            "TLS to Redis is not offered yet; use redis:// on a network that you trust".into()
-        );
+        return Err("TLS to Redis is not supported yet; use redis:// on a trusted network".into());
     }
     if !SCHEMES.contains(&&*scheme) {
-        return Err(format!("its scheme is not known; {EXAMPLE}"));
+        return Err(format!("its scheme is unknown; {EXAMPLE}"));
     }
     if rest.contains('#') {
-        return Err("it holds a #, which ends a URL; write %23 for a # of a password, or set store.password_file".into());
+        return Err(
+            "it contains a #, which ends a URL; write %23 for a # in the password, or set \
+                    store.password_file"
+                .into(),
+        );
     }
     if !percent_codes(rest) {
-        return Err("it holds a % without two hexadecimal digits; write %25 for a % of a password, or set store.password_file".into());
+        return Err("it contains a % without two hexadecimal digits; write %25 for a % in the \
+                    password, or set store.password_file"
+            .into());
     }
     if scheme.ends_with("unix") {
         return Ok(());
     }
     let (authority, database, query) = parts(rest);
     if !query.is_empty() && !query.starts_with("protocol=") || query.contains(['&', '@']) {
-        return Err("nothing but protocol=resp2 or protocol=resp3 may follow a ?; write %3F for a ? of a password, or set \
-                    store.password_file"
-            .into());
+        return Err(
+            "only protocol=resp2 or protocol=resp3 may follow a ?; write %3F for a ? in the \
+                    password, or set store.password_file"
+                .into(),
+        );
     }
     if database.contains('@') || authority.matches('@').count() > 1 {
         return Err(
-            "a / or @ stands in its password; write %2F or %40 for it, or set store.password_file"
+            "its password contains a / or @; write %2F or %40 instead, or set store.password_file"
                 .into(),
         );
     }
     if !database.trim_end_matches('/').bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(
-            "the database behind the last / is no number; write it as redis://127.0.0.1:6379/0"
+            "the database after the last / is not a number; write it as redis://127.0.0.1:6379/0"
                 .into(),
         );
     }
     let host = authority.rsplit('@').next().unwrap_or_default();
     if host.is_empty() || host.starts_with(':') {
-        return Err(format!("it names no host; {EXAMPLE}"));
+        return Err(format!("it has no host; {EXAMPLE}"));
     }
     Ok(())
 }
 
-/// Whether a user's name, and a password, stand in `url`.
+/// Whether `url` contains a user name, and whether it contains a password.
 pub(super) fn credentials(url: &str) -> (bool, bool) {
     let (authority, ..) = url.split_once("://").map_or(("", "", ""), |(_, rest)| parts(rest));
     let Some((user, _)) = authority.rsplit_once('@') else { return (false, false) };
@@ -70,13 +75,14 @@ pub(super) fn credentials(url: &str) -> (bool, bool) {
     (!name.is_empty(), !password.is_empty())
 }
 
-/// What follows the scheme: the authority, the database and the query.
+/// Splits the text after the scheme into the authority, the database and the query.
 fn parts(rest: &str) -> (&str, &str, &str) {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     (authority, database, query)
 }
 
+/// Whether two hexadecimal digits follow each `%`.
 fn percent_codes(text: &str) -> bool {
     text.split('%')
         .skip(1)
@@ -97,8 +103,8 @@ mod tests {
             ("", "it is empty"),
             ("127.0.0.1:6379", "no scheme; write it as redis://127.0.0.1:6379"),
             (":hunter2@127.0.0.1", "no scheme"),
-            ("http://:hunter2@127.0.0.1", "scheme is not known"),
-            ("rediss://:hunter2@127.0.0.1", "TLS to Redis is not offered yet"),
+            ("http://:hunter2@127.0.0.1", "scheme is unknown"),
+            ("rediss://:hunter2@127.0.0.1", "TLS to Redis is not supported yet"),
             ("redis://:hunter2#x@127.0.0.1", "write %23"),
             ("redis://127.0.0.1:6379/0#hunter2", "write %23"),
             ("redis://:hunter2/x@127.0.0.1", "write %2F or %40"),
@@ -107,12 +113,12 @@ mod tests {
             ("redis://127.0.0.1?pass=hunter2", "may follow a ?"),
             ("redis://:hunter%2@127.0.0.1", "write %25"),
             ("redis://:100%@127.0.0.1", "write %25"),
-            ("redis://127.0.0.1/hunter2", "is no number"),
-            ("redis://:hunter2@", "names no host"),
-            ("redis://", "names no host"),
-            (" redis://:hunter2@127.0.0.1", "blank or a line end"),
-            ("redis://:hunter2@127.0.0.1\n", "blank or a line end"),
-            ("redis://:hunter2@127.0.0.1:port", "the Redis URL cannot be used"),
+            ("redis://127.0.0.1/hunter2", "is not a number"),
+            ("redis://:hunter2@", "has no host"),
+            ("redis://", "has no host"),
+            (" redis://:hunter2@127.0.0.1", "contains white space"),
+            ("redis://:hunter2@127.0.0.1\n", "contains white space"),
+            ("redis://:hunter2@127.0.0.1:port", "the Redis URL is not usable"),
         ] {
             let text = refused(url);
             assert!(

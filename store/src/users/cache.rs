@@ -1,15 +1,17 @@
+//! A bounded cache whose values can be outdated all at once.
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// What was learned lately, with the time; beyond its capacity what was learned first is forgotten.
+/// Values with the time at which they were learned. When it is full, the oldest one is evicted.
 #[derive(Debug)]
 pub(super) struct Cache<K, V> {
     capacity: usize,
     entries: HashMap<K, Entry<V>>,
     by_age: BTreeMap<u64, K>,
     next: u64,
-    /// Values that were learned before this number may be outdated.
+    /// Values with a lower number may be outdated.
     current: u64,
 }
 
@@ -25,19 +27,19 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         Self { capacity, entries: HashMap::new(), by_age: BTreeMap::new(), next: 0, current: 0 }
     }
 
-    /// The value, if it was learned within `age` and nothing has changed since.
+    /// The value, if it was learned within `age` and is not outdated.
     pub(super) fn find(&self, key: &K, age: Duration, now: Instant) -> Option<V> {
         let is_current = self.entries.get(key)?.number >= self.current;
         self.find_stale(key, age, now).filter(|_| is_current)
     }
 
-    /// The value, if it was learned within `age`, also when it may be another by now.
+    /// The value, if it was learned within `age`, even if it is outdated.
     pub(super) fn find_stale(&self, key: &K, age: Duration, now: Instant) -> Option<V> {
         let entry = self.entries.get(key)?;
         (now.saturating_duration_since(entry.learned) < age).then(|| entry.value.clone())
     }
 
-    /// Everything may be another by now.
+    /// Marks every value as outdated.
     pub(super) fn outdate(&mut self) {
         self.current = self.next;
     }

@@ -1,36 +1,38 @@
+//! A user's keys and a realm's secrets, as Redis hashes hold them.
+
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::Protection;
-use super::secret::{self, Place};
+use super::secret::{self, Place, Protection};
 use crate::fleet_key::FleetKey;
 use crate::record::{KeyAlgorithm, LongTermKey};
 
-/// The fields of a user's hash.
+/// The expiry field of a user's hash.
 pub(super) const NOT_AFTER: &str = "not_after";
+/// The key fields of a user's hash.
 pub(super) const ALGORITHMS: [(KeyAlgorithm, &str); 2] =
     [(KeyAlgorithm::Md5, "md5"), (KeyAlgorithm::Sha256, "sha256")];
-/// More secrets than a rotation needs.
+/// Maximum number of secrets of a realm; a rotation needs fewer.
 const MAX_SECRETS: usize = 8;
 
 /// The keys of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserKeys {
-    /// One an algorithm, at least one.
+    /// One key per algorithm, at least one.
     pub keys: Vec<LongTermKey>,
-    /// Unix time in seconds after which they are good no more; `None` is for ever.
+    /// Unix time in seconds at which the keys expire; `None` for never.
     pub not_after: Option<u64>,
 }
 
-/// A secret that REST credentials of a realm are minted with.
+/// A secret that mints the REST credentials of a realm.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RestSecret {
-    /// Its name: letters, digits, `.`, `_`, `-`.
+    /// Name of the secret: letters, digits, `.`, `_`, `-`.
     pub name: String,
-    /// The secret.
+    /// The bytes of the secret.
     pub secret: Zeroizing<Vec<u8>>,
-    /// Unix time in seconds after which it is good no more; `None` is for ever.
+    /// Unix time in seconds at which the secret expires; `None` for never.
     pub not_after: Option<u64>,
 }
 
@@ -43,19 +45,19 @@ impl fmt::Debug for RestSecret {
     }
 }
 
-/// What a stored text could not be understood as.
+/// A stored value cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// A user's hash: the fields `md5`, `sha256`, `not_after`, in the order in which they are asked
-/// for. `Ok(None)` is no user.
+/// Parses a user's hash: the fields `md5`, `sha256`, `not_after` in this order. `Ok(None)` if there
+/// is no such user.
 pub(super) fn user(
     fleet_key: &FleetKey,
     protection: Protection,
     key: &str,
     fields: [Option<Vec<u8>>; 3],
 ) -> Result<Option<UserKeys>, Malformed> {
-    // Whoever writes to the store may have written any bytes.
+    // Other programs may have written any bytes.
     let texts = fields.map(|field| field.map(|bytes| text(bytes).ok_or(Malformed)).transpose());
     let [md5, sha256, not_after] = texts;
     let (md5, sha256, not_after) = (md5?, sha256?, not_after?);
@@ -73,8 +75,8 @@ pub(super) fn user(
     Ok(Some(UserKeys { keys, not_after: time(not_after)? }))
 }
 
-/// A realm's hash of secrets: those that are well-formed, in the order of their names, and how many
-/// are not.
+/// Parses a realm's hash of secrets. Returns the well-formed ones in the order of their names, and
+/// the number of the others.
 pub(super) fn secrets(
     fleet_key: &FleetKey,
     protection: Protection,
@@ -101,14 +103,14 @@ fn text(bytes: Vec<u8>) -> Option<Zeroizing<String>> {
     String::from_utf8(bytes).map(Zeroizing::new).ok()
 }
 
-/// Whether it can be the name of a secret.
+/// Whether `name` is a valid name of a secret.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// Seconds of Unix time before the year 10000, or nothing for no end. Anything else is refused,
-/// since it was meant to end something: milliseconds, for one.
+/// Parses an expiry: seconds of Unix time before the year 10000, or an empty text for none.
+/// Anything else is malformed, milliseconds for example, because the writer wanted an expiry.
 fn time(text: &str) -> Result<Option<u64>, Malformed> {
     if text.is_empty() {
         return Ok(None);
@@ -118,7 +120,7 @@ fn time(text: &str) -> Result<Option<u64>, Malformed> {
     seconds.filter(|seconds| *seconds < YEAR_10000).map(Some).ok_or(Malformed)
 }
 
-/// In seconds of Unix time.
+/// The start of the year 10000, in seconds of Unix time.
 const YEAR_10000: u64 = 253_402_300_800;
 
 #[cfg(test)]

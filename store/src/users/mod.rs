@@ -1,7 +1,7 @@
-//! Users and REST secrets from Redis, cached, and forgotten when they change.
+//! Users and REST secrets from Redis, cached, and dropped from the cache when they change.
 
 mod cache;
-mod door;
+mod connection;
 mod keys;
 mod provision;
 mod secret;
@@ -18,37 +18,29 @@ use crate::redis::RedisSettings;
 use crate::redis::keys::{USERS_VERSION, secret as secret_key, user as user_key};
 use crate::redis::link::Link;
 use cache::Cache;
-use door::Door;
+use connection::SharedConnection;
 pub use keys::{RestSecret, UserKeys};
+pub use secret::Protection;
 
-/// The longest USERNAME or REALM of STUN in bytes, with room; nobody can log in with a longer one.
+/// Maximum length of a user name or realm, in bytes; longer ones are impossible in STUN.
 const MAX_NAME: usize = 1024;
 
-/// How secrets stand in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protection {
-    /// Sealed with the fleet key: one that stands in clear is not taken.
-    Sealed,
-    /// In clear; sealed ones are taken, too.
-    Clear,
-}
-
-/// How users are looked up.
+/// Protection, cache times and limits of look-ups.
 #[derive(Clone, Copy, Debug)]
 pub struct UsersSettings {
-    /// How secrets stand in the store.
+    /// Whether secrets in the store must be sealed.
     pub protection: Protection,
-    /// For so long a user is known without asking again.
+    /// How long a user is cached.
     pub ttl: Duration,
-    /// For so long a name is known to be nobody's.
+    /// How long an unknown name is cached.
     pub negative_ttl: Duration,
-    /// For so long a user who was known is let in while the store is away.
+    /// How long a cached user stays valid while the store is away.
     pub stale: Duration,
-    /// Users, and as many names of nobody, that are kept.
+    /// Maximum number of cached users, and of cached unknown names.
     pub capacity: usize,
-    /// How often the version is asked for.
+    /// How often the version is polled.
     pub poll: Duration,
-    /// Look-ups at once; beyond it there is no answer.
+    /// Maximum number of concurrent look-ups; further ones are not sent to the store.
     pub parallel: usize,
 }
 
@@ -66,44 +58,44 @@ impl Default for UsersSettings {
     }
 }
 
-/// The answer to a look-up.
+/// The result of a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// There is such a user. Whether the keys are still good is for the caller to see.
+    /// The user exists. The caller checks whether the keys have expired.
     Found(Arc<UserKeys>),
-    /// There is none.
+    /// The user does not exist.
     Unknown,
-    /// The store is away, and nothing is known of the user.
+    /// The store is away, and the user is not cached.
     Unavailable,
 }
 
-/// The store is away.
+/// The store is away, and nothing is cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store of users cannot be asked")]
+#[error("the store of users is unavailable")]
 pub struct Unavailable;
 
-/// Counters since the beginning, and what is kept.
+/// Counters since the start, and the size of the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsersReport {
-    /// Look-ups answered from memory.
+    /// Look-ups answered from the cache.
     pub hits: u64,
-    /// Look-ups that asked the store.
+    /// Look-ups sent to the store.
     pub asked: u64,
-    /// Look-ups that an older answer had to serve, since the store was away.
+    /// Look-ups answered with an older value because the store was away.
     pub stale: u64,
-    /// Look-ups without an answer.
+    /// Look-ups that could not be answered.
     pub unavailable: u64,
-    /// Users and secrets that are not as they should be, or not sealed.
+    /// Users and secrets that are malformed, or in clear where they must be sealed.
     pub malformed: u64,
-    /// Times that everything was forgotten because something had changed.
+    /// How often the cache was outdated because users or secrets had changed.
     pub revocations: u64,
-    /// Users in memory.
+    /// Number of cached users.
     pub cached: u64,
 }
 
 /// The users of a Redis server. One for the process, on the control side.
 pub struct Users {
-    door: Door,
+    connection: SharedConnection,
     fleet_key: FleetKey,
     settings: UsersSettings,
     memory: Mutex<Memory>,
@@ -116,7 +108,7 @@ type Name = (String, String);
 
 struct Memory {
     users: Cache<Name, Arc<UserKeys>>,
-    nobody: Cache<Name, ()>,
+    unknown: Cache<Name, ()>,
     secrets: Cache<String, Vec<RestSecret>>,
 }
 
@@ -130,10 +122,10 @@ struct Counters {
 }
 
 impl Users {
-    /// Connects to nobody yet.
+    /// Creates the look-up without connecting.
     ///
     /// # Errors
-    /// When the URL cannot be used.
+    /// The URL is not usable.
     pub fn new(
         redis: &RedisSettings,
         fleet_key: FleetKey,
@@ -141,11 +133,11 @@ impl Users {
     ) -> Result<Self, StoreError> {
         let memory = Memory {
             users: Cache::new(settings.capacity),
-            nobody: Cache::new(settings.capacity),
+            unknown: Cache::new(settings.capacity),
             secrets: Cache::new(64),
         };
         Ok(Self {
-            door: Door::new(Link::new(redis)?),
+            connection: SharedConnection::new(Link::new(redis)?),
             fleet_key,
             settings,
             memory: Mutex::new(memory),
@@ -155,7 +147,7 @@ impl Users {
         })
     }
 
-    /// The keys of a user.
+    /// Looks up the keys of a user.
     pub async fn lookup(&self, realm: &str, username: &str) -> Lookup {
         if username.is_empty() || username.len() > MAX_NAME || realm.len() > MAX_NAME {
             return Lookup::Unknown;
@@ -165,11 +157,11 @@ impl Users {
             count(&self.counters.hits);
             return known;
         }
-        // Taken before asking: an answer from before a change must not be kept after it.
+        // Read before asking: an answer from before a change must not be cached after it.
         let seen = *self.changes.borrow();
         let Ok(_permit) = self.permits.try_acquire() else {
-            // The store may be there: what may have been revoked does not count because others ask
-            // much.
+            // The store may be reachable: a value that may have been revoked is not used only
+            // because others ask a lot.
             return self.stand_in(self.memory().users.find(
                 &name,
                 self.settings.stale,
@@ -186,16 +178,16 @@ impl Users {
         }
     }
 
-    /// The answer where the store was not asked, or did not answer.
+    /// The answer if the store was not asked or did not answer.
     fn stand_in(&self, known: Option<Arc<UserKeys>>) -> Lookup {
         count(if known.is_some() { &self.counters.stale } else { &self.counters.unavailable });
         known.map_or(Lookup::Unavailable, Lookup::Found)
     }
 
-    /// The secrets that REST credentials of a realm are minted with, in the order of their names.
+    /// The secrets that mint the REST credentials of a realm, in the order of their names.
     ///
     /// # Errors
-    /// When the store is away and they are not known.
+    /// The store is away, and the secrets are not cached.
     pub async fn secrets(&self, realm: &str) -> Result<Vec<RestSecret>, Unavailable> {
         let realm = realm.to_owned();
         if let Some(secrets) = self.memory().secrets.find(&realm, self.settings.ttl, Instant::now())
@@ -207,7 +199,7 @@ impl Users {
         let mut hgetall = redis::cmd("HGETALL");
         hgetall.arg(&key);
         let asked = self
-            .door
+            .connection
             .ask(async |mut connection| {
                 hgetall.query_async::<Vec<(Vec<u8>, Vec<u8>)>>(&mut connection).await
             })
@@ -229,15 +221,15 @@ impl Users {
         Ok(secrets)
     }
 
-    /// Asks for the version again and again, and has everything asked for again when it has
-    /// changed: a task of its own, that never ends.
+    /// Polls the version, and calls [`forget`](Self::forget) when it has changed. Runs as a task of
+    /// its own that never ends.
     pub async fn watch(&self) {
         let mut seen: Option<Option<Vec<u8>>> = None;
         loop {
             let mut get = redis::cmd("GET");
             get.arg(USERS_VERSION);
             let asked = self
-                .door
+                .connection
                 .ask(async |mut connection| {
                     get.query_async::<Option<Vec<u8>>>(&mut connection).await
                 })
@@ -252,26 +244,25 @@ impl Users {
         }
     }
 
-    /// Has everything that was learned asked for again, and tells those who listen to
-    /// [`changes`](Self::changes). Where the store is away by then, what was known still serves
-    /// for its time.
+    /// Outdates the cache and notifies the receivers of [`changes`](Self::changes). While the store
+    /// is away, cached values still serve for their time.
     pub fn forget(&self) {
         let mut memory = self.memory();
         memory.users.outdate();
-        memory.nobody.clear();
+        memory.unknown.clear();
         memory.secrets.outdate();
-        // While the memory is locked: who learns compares under the same lock.
+        // Under the lock of the cache, under which `learn` compares this number.
         self.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// Counts up whenever users or secrets have changed: whoever keeps keys of his own asks again
-    /// then.
+    /// A counter of changes to users or secrets: callers that keep keys must look them up again
+    /// when it changes.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// For metrics.
+    /// The counters, for metrics.
     #[must_use]
     pub fn report(&self) -> UsersReport {
         let counters = &self.counters;
@@ -290,7 +281,7 @@ impl Users {
         let (memory, now) = (self.memory(), Instant::now());
         let found = memory.users.find(name, self.settings.ttl, now).map(Lookup::Found);
         found.or_else(|| {
-            memory.nobody.find(name, self.settings.negative_ttl, now).map(|()| Lookup::Unknown)
+            memory.unknown.find(name, self.settings.negative_ttl, now).map(|()| Lookup::Unknown)
         })
     }
 
@@ -300,7 +291,7 @@ impl Users {
         match user {
             Some(user) => {
                 if current {
-                    memory.nobody.remove(&name);
+                    memory.unknown.remove(&name);
                     memory.users.insert(name, Arc::clone(&user), now);
                 }
                 Lookup::Found(user)
@@ -308,7 +299,7 @@ impl Users {
             None => {
                 memory.users.remove(&name);
                 if current {
-                    memory.nobody.insert(name, (), now);
+                    memory.unknown.insert(name, (), now);
                 }
                 Lookup::Unknown
             }
@@ -321,14 +312,14 @@ impl Users {
         let mut hmget = redis::cmd("HMGET");
         hmget.arg(&key).arg(keys::ALGORITHMS[0].1).arg(keys::ALGORITHMS[1].1).arg(keys::NOT_AFTER);
         let asked = self
-            .door
+            .connection
             .ask(async |mut connection| {
                 hmget.query_async::<Vec<Option<Vec<u8>>>>(&mut connection).await
             })
             .await;
         let fields = match asked {
             Ok(fields) => fields.try_into().unwrap_or_default(),
-            Err(error) if door::is_wrong_type(&error) => {
+            Err(error) if connection::is_wrong_type(&error) => {
                 count(&self.counters.malformed);
                 return Ok(None);
             }
@@ -343,8 +334,8 @@ impl Users {
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        // A panic aborts the process; where it does not, in tests, each statement leaves the memory
-        // whole.
+        // A panic aborts the process. Where it does not, in tests, each statement leaves the cache
+        // consistent.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

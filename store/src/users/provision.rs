@@ -1,3 +1,5 @@
+//! Writes users and secrets, for tools that provision them.
+
 use redis::Pipeline;
 
 use super::keys::{ALGORITHMS, NOT_AFTER, RestSecret, UserKeys, is_name};
@@ -7,13 +9,13 @@ use crate::error::{ErrorKind, StoreError};
 use crate::redis::keys::{USERS_VERSION, secret as secret_key, user as user_key};
 use crate::redis::unix_millis;
 
-/// What tools write. Each call also counts the version up, so that every server forgets what it has
-/// cached within its polling interval.
+/// Writing. Each call also increments the version, so that every server drops its cache within its
+/// polling interval.
 impl Users {
-    /// Makes a user, or replaces what is stored of it.
+    /// Creates or replaces a user.
     ///
     /// # Errors
-    /// When the store did not take it.
+    /// The store did not take the user.
     pub async fn put_user(
         &self,
         realm: &str,
@@ -48,22 +50,22 @@ impl Users {
     /// Removes a user.
     ///
     /// # Errors
-    /// When the store did not do it.
+    /// The store did not do it.
     pub async fn remove_user(&self, realm: &str, username: &str) -> Result<(), StoreError> {
         let mut pipeline = Pipeline::new();
         pipeline.atomic().cmd("DEL").arg(user_key(realm, username)).ignore();
         self.change(pipeline).await
     }
 
-    /// Makes a secret of a realm, or replaces the one of that name.
+    /// Creates a secret of a realm, or replaces the one of that name.
     ///
     /// # Errors
-    /// When its name cannot be one, or the store did not take it.
+    /// The name is not valid, or the store did not take the secret.
     pub async fn put_secret(&self, realm: &str, secret: &RestSecret) -> Result<(), StoreError> {
         if !is_name(&secret.name) {
             return Err(StoreError::new(
                 ErrorKind::Other,
-                "a secret's name has 1 to 64 letters, digits, '.', '_' and '-'",
+                "the secret's name is not valid; use 1 to 64 letters, digits, '.', '_' and '-'",
             ));
         }
         let key = secret_key(realm);
@@ -87,7 +89,7 @@ impl Users {
     /// Removes a secret of a realm.
     ///
     /// # Errors
-    /// When the store did not do it.
+    /// The store did not do it.
     pub async fn remove_secret(&self, realm: &str, name: &str) -> Result<(), StoreError> {
         let mut pipeline = Pipeline::new();
         pipeline.atomic().cmd("HDEL").arg(secret_key(realm)).arg(name).ignore();
@@ -96,7 +98,7 @@ impl Users {
 
     async fn change(&self, mut pipeline: Pipeline) -> Result<(), StoreError> {
         pipeline.cmd("INCR").arg(USERS_VERSION).ignore();
-        self.door
+        self.connection
             .ask(async |mut connection| pipeline.query_async::<()>(&mut connection).await)
             .await
     }

@@ -1,23 +1,30 @@
 //! A secret at rest, as text: hexadecimal digits in clear, or `sealed:` and the hexadecimal digits
 //! of the sealed form.
 
-use std::fmt;
-
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use zeroize::Zeroizing;
 
-use super::Protection;
 use crate::fleet_key::FleetKey;
 use crate::record::{open_secret, seal_secret};
 
 const SEALED: &str = "sealed:";
 
-/// Where a secret stands: all of it is authenticated by the seal, so that a sealed value is good in
-/// its own place only and as long as was said.
+/// Whether secrets in the store must be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Secrets are sealed with the fleet key; a secret in clear is not accepted.
+    Sealed,
+    /// Secrets are in clear; sealed ones are accepted, too.
+    Clear,
+}
+
+/// The place of a secret. The seal authenticates all of it, so that a sealed value is valid only in
+/// its own place and until its own expiry.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) key: &'a str,
     pub(super) field: &'a str,
-    /// As it stands in the store; empty for ever.
+    /// The expiry as the store has it; empty for never.
     pub(super) not_after: &'a str,
 }
 
@@ -44,8 +51,8 @@ pub(super) fn write(
     }
 }
 
-/// `None` when it is neither, when its seal does not open, or when it stands in clear where only
-/// sealed ones are taken.
+/// Returns `None` if the text has neither form, its seal does not open, or it is in clear where
+/// secrets must be sealed.
 pub(super) fn read(
     fleet_key: &FleetKey,
     protection: Protection,
@@ -60,24 +67,14 @@ pub(super) fn read(
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    // Reserved at once: a text that grows leaves copies behind.
-    let mut text = String::with_capacity(2 * bytes.len());
-    bytes.iter().for_each(|byte| write!(text, "{byte:02x}").expect("a String takes any text"));
-    text
+    // Encodes into one allocation: a text that grows would leave copies behind.
+    HEXLOWER.encode(bytes)
 }
 
 fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.is_empty() || !rest.is_empty() {
-        return None;
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
-    for [high, low] in pairs {
-        bytes.push(digit(*high)? << 4 | digit(*low)?);
-    }
-    Some(bytes)
+    // Decodes into one allocation, for the same reason.
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+    (!bytes.is_empty()).then(|| Zeroizing::new(bytes))
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Writes accounting entries beside the records, and never delays those.
+
 use std::time::{Duration, Instant};
 
 use crate::accounting::Accounting;
@@ -5,13 +7,13 @@ use crate::directory::Directory;
 use crate::error::{ErrorKind, StoreError};
 use crate::status::Status;
 
-/// How long accounts wait that the store has refused.
+/// How long to wait after the store has rejected entries.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long nothing more is said of it.
+/// Minimum interval between two warnings.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Accounts on their way to the store. What refuses them delays them alone, never the records
-/// (H50).
+/// Accounting entries on their way to the store. A store that rejects them delays them alone, never
+/// the records (H50).
 #[derive(Debug)]
 pub(super) struct Accounts {
     spool: Accounting,
@@ -24,10 +26,10 @@ impl Accounts {
         Self { spool, refused: None, warned: None }
     }
 
-    /// Writes up to `limit` of them.
+    /// Writes up to `limit` entries.
     ///
     /// # Errors
-    /// When the connection is lost, which concerns the records too.
+    /// The connection is lost, which concerns the records too.
     pub(super) async fn write<D: Directory>(
         &mut self,
         directory: &mut D,
@@ -61,28 +63,36 @@ impl Accounts {
                 if self.warned.is_none_or(|warned| warned.elapsed() >= QUIET) {
                     self.warned = Some(Instant::now());
                     let (kind, waiting) = (error.kind.name(), self.spool.depth());
-                    tracing::warn!(kind, error = %error.text, waiting, "store: accounting entries are refused; records are written on");
+                    tracing::warn!(
+                        kind,
+                        error = %error.text,
+                        waiting,
+                        "store rejects accounting entries; records are still written"
+                    );
                 }
                 Ok(())
             }
         }
     }
 
-    /// The next call tries again at once.
+    /// Makes the next call try again at once.
     pub(super) fn retry(&mut self) {
         self.refused = None;
     }
 
-    /// Whether some wait that the store has not refused just now.
+    /// Whether entries wait and the store has not just rejected some.
     pub(super) fn can_be_written(&self) -> bool {
         self.spool.depth() > 0 && self.refused.is_none()
     }
 
-    /// At the end of the process: what is lost now is said.
+    /// Warns at shutdown of entries that are lost.
     pub(super) fn report_unwritten(&self) {
         let lost = self.spool.depth();
         if lost > 0 {
-            tracing::warn!(lost, "store: accounting entries were not written before the end");
+            tracing::warn!(
+                lost,
+                "accounting entries lost: the store did not take them before shutdown"
+            );
         }
     }
 }

@@ -1,8 +1,10 @@
+//! How many changes are not written, and since when.
+
 use std::time::Instant;
 
 use super::Backlog;
 
-/// What was taken from the source and is not known to be written.
+/// The changes that were taken from the source and are not known to be written.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
     changes: u64,
@@ -10,7 +12,7 @@ pub(super) struct Unwritten {
 }
 
 impl Unwritten {
-    /// A batch was taken.
+    /// A batch was taken from the source.
     pub(super) fn taken(&mut self, changes: usize) {
         if changes > 0 {
             self.changes += changes as u64;
@@ -18,17 +20,17 @@ impl Unwritten {
         }
     }
 
-    /// A comparison begins: what was taken before is offered again, and counts then.
+    /// A comparison begins: changes taken before are offered again, and counted then.
     pub(super) fn offered_again(&mut self) {
         self.changes = 0;
     }
 
-    /// The store failed: until it is written again nobody knows what it holds.
+    /// The store failed: its content is unknown until everything is written again.
     pub(super) fn failed(&mut self) {
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// All that was taken is written; `whole` when nothing of an outage is left either.
+    /// Every change taken is written; `whole` if nothing is left from an outage either.
     pub(super) fn written(&mut self, whole: bool) {
         self.changes = 0;
         if whole {
@@ -41,7 +43,8 @@ impl Unwritten {
         self.since.is_some()
     }
 
-    /// Together with what waits in the source.
+    /// The number of unwritten changes, with those that wait in the source, and the time of the
+    /// oldest.
     pub(super) fn with(&self, waiting: Backlog) -> (u64, Option<Instant>) {
         let oldest = [self.since, waiting.oldest].into_iter().flatten().min();
         (self.changes + waiting.changes, oldest)

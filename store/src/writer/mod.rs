@@ -1,4 +1,4 @@
-//! The task that brings changes into the directory.
+//! The task that writes changes into the directory.
 
 mod accounts;
 mod backlog;
@@ -9,34 +9,33 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::accounting::Accounting;
-use crate::change::Change;
-use crate::directory::Directory;
+use crate::directory::{Change, Directory};
 use crate::error::{ErrorKind, StoreError};
 use crate::status::{State, Status};
 use accounts::Accounts;
 use backlog::Unwritten;
 pub use source::{Backlog, Source};
 
-/// The state of a node that stops, in the registry.
+/// State of a stopping node in the registry.
 const DRAINING: &str = "draining";
 
-/// Batches of changes that a server without its name discards at a time.
+/// Maximum number of batches that a server without its name discards at a time.
 const FENCED_BATCHES: usize = 64;
 
-/// How the writer goes about it.
+/// Batch size and intervals of the writer.
 #[derive(Clone, Copy, Debug)]
 pub struct WriterSettings {
-    /// Changes in one round trip.
+    /// Maximum number of changes in one round trip.
     pub batch: usize,
-    /// For so long it waits for a change before it looks after the rest.
+    /// How long to wait for a change before doing the other work.
     pub patience: Duration,
     /// How often the node reports to the fleet.
     pub heartbeat: Duration,
-    /// For so long a report counts.
+    /// How long a report is fresh.
     pub heartbeat_lifetime: Duration,
-    /// How long it waits after the first failure; twice as long after each further one…
+    /// How long to wait after the first failure; the wait doubles with each further one.
     pub backoff: Duration,
-    /// …up to this.
+    /// Maximum wait after a failure.
     pub max_backoff: Duration,
 }
 
@@ -53,7 +52,7 @@ impl Default for WriterSettings {
     }
 }
 
-/// Pulls changes from a [`Source`] and writes them to a [`Directory`]: [`run`](Self::run) is a task
+/// Pulls changes from a [`Source`] and writes them to a [`Directory`]. [`run`](Self::run) is a task
 /// of its own on the control side.
 pub struct Writer<D, S> {
     directory: D,
@@ -62,27 +61,27 @@ pub struct Writer<D, S> {
     settings: WriterSettings,
     status: Status,
     unwritten: Unwritten,
-    /// What is to be done before changes can be written as they come.
+    /// The comparison that must finish before changes are written as they come.
     full: Full,
-    /// The store refuses to take more; what it still does in this comparison is delete.
+    /// The error of a full store, which in this comparison only deletes.
     refused: Option<StoreError>,
     failures: u32,
     is_stopping: bool,
     reported: Option<Instant>,
 }
 
-/// How far the comparison of the whole directory is.
+/// Progress of the comparison of the whole directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Full {
-    /// To be begun: at the start, after an outage, when the store has lost the directory.
+    /// Must begin: at the start, after an outage, or because the store has lost the directory.
     Due,
-    /// The source offers everything.
+    /// The source is offering every allocation.
     Going,
     Done,
 }
 
 impl<D: Directory, S: Source> Writer<D, S> {
-    /// A writer for a directory that was restored from.
+    /// Creates a writer for a directory whose [`restore`](Directory::restore) is done.
     pub fn new(directory: D, source: S, accounting: Accounting, settings: WriterSettings) -> Self {
         let status = Status::new(State::Connecting);
         let (unwritten, full) = (Unwritten::default(), Full::Due);
@@ -101,29 +100,36 @@ impl<D: Directory, S: Source> Writer<D, S> {
         }
     }
 
-    /// What it shows of itself, while it runs.
+    /// The status, which is updated while the writer runs.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status.clone()
     }
 
-    /// Works until `stop` resolves, and then writes what is left for `last` at the most, and gives
-    /// the node's name up.
+    /// Writes changes until `stop` resolves. Then writes the remaining ones for at most `last`, and
+    /// releases the node's name.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send, last: Duration) {
         tokio::select! {
             () = stop => {
                 if self.unwritten.is_any() {
-                    // A batch may have been on its way when the work was dropped.
+                    // A batch may have been on its way when `work` was dropped.
                     self.full = Full::Due;
                 }
                 let left = tokio::time::timeout(last, self.finish()).await;
                 if !matches!(left, Ok(Ok(()))) {
-                    tracing::warn!(changes = self.status.read().depth, "store: not all was written before the end");
+                    tracing::warn!(
+                        changes = self.status.read().depth,
+                        "changes not written before shutdown"
+                    );
                 }
                 self.accounts.report_unwritten();
-                // Also where something was refused: what is there is for the next process, which need not wait.
+                // Even if writes were rejected: the next process need not wait for the records that
+                // exist.
                 if let Err(error) = self.directory.leave().await {
-                    tracing::debug!(error = %error.text, "store: the name is free when the last heartbeat has had its time");
+                    tracing::debug!(
+                        error = %error.text,
+                        "node name not released; it is free once the last heartbeat expires"
+                    );
                 }
             }
             () = self.work() => {}
@@ -134,8 +140,8 @@ impl<D: Directory, S: Source> Writer<D, S> {
         loop {
             match self.step(self.settings.patience).await {
                 Ok(_) => self.failures = 0,
-                // While it wrote: what the other is, and whether it lives, the next claim finds
-                // out.
+                // Fenced by a write: the next claim finds out which server it was and whether it
+                // is alive.
                 Err(error)
                     if error.kind == ErrorKind::Fenced
                         && self.full != Full::Due
@@ -149,14 +155,15 @@ impl<D: Directory, S: Source> Writer<D, S> {
         }
     }
 
-    /// One batch and what goes along with it. Gives whether there was a change to write.
+    /// Writes one batch, reports, and writes accounting entries. Returns whether there was a
+    /// change.
     async fn step(&mut self, patience: Duration) -> Result<bool, StoreError> {
         if self.source.lost_count() {
             self.full = Full::Due;
         }
         if self.full == Full::Due {
-            // Before the comparison begins: what is made after this instant is a change, and is
-            // offered as one.
+            // Before the source begins to offer: an allocation created later is offered as a
+            // change.
             self.directory.begin_full().await?;
             self.refused = None;
             self.unwritten.offered_again();
@@ -166,12 +173,12 @@ impl<D: Directory, S: Source> Writer<D, S> {
             self.source.offer_all().await;
             self.full = Full::Going;
         }
-        // Records that the restore has not read: where the port is still free, the call goes on.
+        // Records that the restore has not read: if the port is still free, the call continues.
         let late = self.directory.read_late().await?;
         if !late.is_empty() {
             self.source.adopt(late).await;
         }
-        // In a comparison it waits only for owners that have not answered.
+        // A comparison waits only for workers that have not answered.
         let patience = if self.full == Full::Going { self.settings.patience } else { patience };
         let changes = self.source.drain(self.settings.batch, patience).await;
         self.unwritten.taken(changes.len());
@@ -180,8 +187,8 @@ impl<D: Directory, S: Source> Writer<D, S> {
             self.write(&changes).await?;
         }
         match self.full {
-            // Changes that were given up while they offered are known neither as living nor as
-            // ended: nothing may be deleted for them.
+            // Deletions were lost while the workers offered, so the comparison cannot tell live
+            // from ended records: nothing may be deleted.
             Full::Going if self.source.is_offered() && self.source.lost_count() => {
                 self.full = Full::Due;
             }
@@ -194,8 +201,8 @@ impl<D: Directory, S: Source> Writer<D, S> {
             Full::Done if changes.is_empty() => self.settle().await?,
             _ => {}
         }
-        // An owner that does not answer, or one that always has something to offer, delays neither.
-        // A full store takes reports only.
+        // Done in each step, so that a worker that does not answer, or always has changes, delays
+        // neither. A full store takes reports only.
         self.report().await?;
         if self.refused.is_none() {
             self.accounts.write(&mut self.directory, self.settings.batch, &self.status).await?;
@@ -216,14 +223,14 @@ impl<D: Directory, S: Source> Writer<D, S> {
                 Err(error) => return Err(error),
             }
         }
-        // A full store still deletes, and that is what makes room: go on with the deletions alone,
-        // to the end of what there is.
+        // A full store still deletes, which makes room: continue with the deletions alone, until
+        // none is left.
         let deletions: Vec<Change> =
             changes.iter().filter(|change| matches!(change, Change::Delete(_))).cloned().collect();
         if deletions.is_empty() { Ok(()) } else { self.directory.write(&deletions).await }
     }
 
-    /// All that there was has been drained: it is written, or what the store refused is told.
+    /// The source is drained: every change is written, or the error of a full store is returned.
     async fn settle(&mut self) -> Result<(), StoreError> {
         if let Some(refused) = self.refused.take() {
             self.report().await?;
@@ -250,18 +257,18 @@ impl<D: Directory, S: Source> Writer<D, S> {
         if inspection.missing > 0 {
             tracing::warn!(
                 missing = inspection.missing,
-                "store: records of live allocations are gone; everything is written again"
+                "records of live allocations are missing from the store; writing all records again"
             );
             self.full = Full::Due;
         }
         Ok(())
     }
 
-    /// After a failure the batch is dropped: the comparison that follows offers whatever it held.
+    /// Handles a failure. The batch is dropped: the following comparison offers its changes again.
     async fn fail(&mut self, error: &StoreError) {
         self.full = Full::Due;
         self.status.failed(error);
-        // A server without its name is without it until it has claimed it again.
+        // A fenced server stays fenced until it has claimed the name again.
         if self.status.state() != State::Fenced {
             self.status.set_state(match error.kind {
                 ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::NoReplicas => State::Refused,
@@ -279,7 +286,7 @@ impl<D: Directory, S: Source> Writer<D, S> {
             .saturating_mul(1 << self.failures.min(16))
             .min(self.settings.max_backoff);
         self.failures += 1;
-        // In slices, so that what the status shows of the source stays fresh.
+        // In slices, so that the status keeps showing the source's backlog.
         let until = Instant::now() + pause;
         while let Some(left) =
             until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
@@ -289,17 +296,20 @@ impl<D: Directory, S: Source> Writer<D, S> {
         }
     }
 
-    /// Another server has the name. This one looks again when a heartbeat is due; until then the
-    /// accounts of its calls go on.
+    /// Another server has the name. This server looks again when a heartbeat is due; meanwhile it
+    /// still writes accounting entries.
     async fn wait_fenced(&mut self, error: &StoreError) {
         if self.status.state() != State::Fenced {
-            tracing::error!(error = %error.text, "store: no record is written while another server has this node's name; the calls go on");
+            tracing::error!(
+                error = %error.text,
+                "another server has this node's name: no record is written; calls continue"
+            );
         }
         self.status.set_state(State::Fenced);
         self.status.failed(error);
         self.unwritten.failed();
         self.full = Full::Due;
-        // Changes of this time are offered when the name is this server's again.
+        // Changes of this time are offered again once the name is this server's.
         for _ in 0..FENCED_BATCHES {
             if self.source.drain(self.settings.batch, Duration::ZERO).await.is_empty() {
                 break;

@@ -1,51 +1,52 @@
+//! The interface through which the writer pulls changes from the workers.
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use crate::change::Change;
-use crate::directory::{NodeReport, Restored};
+use crate::directory::{Change, NodeReport, Restored};
 
-/// Where changes come from: the workers' sets of changed and ended allocations, behind their
+/// The source of changes: the workers' sets of changed and ended allocations, behind their
 /// mailboxes.
 pub trait Source: Send + 'static {
-    /// Takes up to `limit` changes out, as soon as there is one; none when there is none within
-    /// `patience`. Of an allocation that changed twice there is one change, its latest state.
+    /// Takes up to `limit` changes as soon as there is one; none if none appears within `patience`.
+    /// An allocation that changed twice yields one change, its latest state.
     fn drain(
         &mut self,
         limit: usize,
         patience: Duration,
     ) -> impl Future<Output = Vec<Change>> + Send;
 
-    /// Begins a comparison: [`drain`](Self::drain) is to give every allocation. Marks of deletion
-    /// stay.
+    /// Begins a comparison: from now on [`drain`](Self::drain) returns every allocation. Pending
+    /// deletions stay.
     fn offer_all(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Whether [`drain`](Self::drain) has given all that the latest [`offer_all`](Self::offer_all)
-    /// has to give: every owner of allocations has answered, and nothing of its answer waits. A
-    /// comparison deletes nothing before that.
+    /// Whether [`drain`](Self::drain) has returned every allocation since the latest
+    /// [`offer_all`](Self::offer_all): every worker has answered, and no part of its answer waits.
+    /// A comparison deletes nothing before that.
     fn is_offered(&self) -> bool;
 
-    /// Whether so much has changed at once that the deletions among it are not known: everything is
-    /// to be offered and compared. Asked once.
+    /// Whether more allocations ended at once than the workers can remember, so that a comparison
+    /// is needed. Calling it resets the flag.
     fn lost_count(&mut self) -> bool {
         false
     }
 
-    /// Brings back what a restore has not read in its time, as far as its ports are free. What
-    /// cannot be brought back is left to expire.
+    /// Restores records that were read too late for the start, if their ports are free. Records
+    /// that cannot be restored are left to expire.
     fn adopt(&mut self, late: Restored) -> impl Future<Output = ()> + Send;
 
-    /// What the fleet is told of this node.
+    /// The report of this node for the fleet.
     fn report(&mut self) -> impl Future<Output = NodeReport> + Send;
 
-    /// What waits to be drained; asked often, also while the store is away.
+    /// The changes that wait to be drained. Called often, also while the store is away.
     fn backlog(&self) -> Backlog;
 }
 
-/// What waits in the workers.
+/// The changes that wait in the workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Changes.
+    /// Number of changes.
     pub changes: u64,
-    /// When the oldest of them was made.
+    /// Time of the oldest change, if it is known.
     pub oldest: Option<Instant>,
 }

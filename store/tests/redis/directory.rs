@@ -1,3 +1,5 @@
+//! Records in Redis: written, restored, compared, and never deleted for another process.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -92,7 +94,7 @@ async fn an_older_incarnation_cannot_write_and_says_so() {
     old.end().await;
     new.write(&[]).await.unwrap();
     let there = found(&server).await;
-    // What the old one has written stays: nobody has said that it has ended.
+    // The records of the old process stay: they are not known to have ended.
     assert_eq!(there.keys().copied().collect::<Vec<_>>(), [RecordId(1), RecordId(2)]);
     assert_eq!(there[&RecordId(2)], kept);
 }
@@ -149,7 +151,7 @@ async fn restoring_waits_three_seconds_for_an_absent_server_and_takes_one_that_c
     let start = Instant::now();
     let restored = redis(&server).restore(PATIENCE).await;
     assert!((2900..3300).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
-    let Outcome::Incomplete(error) = restored.outcome else { panic!("restored from nobody") };
+    let Outcome::Incomplete(error) = restored.outcome else { panic!("restored without a server") };
     assert_eq!((error.kind, restored.records.len()), (ErrorKind::Unreachable, 0));
 
     let mut waiting = redis(&server);

@@ -8,7 +8,7 @@ use causeway_store::{Change, Directory as _, ErrorKind, Outcome, Record, RecordI
 use crate::server::Server;
 use crate::world::{Running, World, found, put, record, redis, successor, unix_millis};
 
-/// What a process has left that ended.
+/// The records that an ended process has left.
 async fn left_behind(server: &Server, records: u64) {
     let mut first = redis(server);
     first.begin_full().await.expect("the server answers");

@@ -1,3 +1,5 @@
+//! The lock file of a node id, between real processes.
+
 use std::process::Command;
 use std::time::Duration;
 

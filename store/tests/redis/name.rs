@@ -57,7 +57,7 @@ async fn h48_a_server_that_has_crashed_is_waited_for_until_its_heartbeat_ends() 
 }
 
 #[tokio::test]
-async fn h48_whoever_holds_the_lock_of_one_that_has_crashed_waits_for_nothing() {
+async fn h48_the_next_holder_of_a_crashed_servers_lock_does_not_wait() {
     let server = Server::start(&[]);
     // A heartbeat that would keep others out for the whole test.
     let mut settings = server.settings();

@@ -1,4 +1,4 @@
-//! A store that is away, hangs, is empty again, is full, or lets nobody in (H45).
+//! A store that is away, hangs, is empty again, is full, or rejects every login (H45).
 
 use std::time::{Duration, Instant};
 
@@ -167,8 +167,8 @@ async fn a_redis_user_with_the_documented_rights_can_do_all_and_one_with_fewer_i
     users.put_secret("r", &secret).await.unwrap();
     assert_eq!(users.secrets("r").await, Ok(vec![secret]));
     users.remove_secret("r", "1").await.unwrap();
-    users.remove_user("r", "nobody").await.unwrap();
-    assert_eq!(users.lookup("r", "nobody").await, causeway_store::Lookup::Unknown);
+    users.remove_user("r", "unknown").await.unwrap();
+    assert_eq!(users.lookup("r", "unknown").await, causeway_store::Lookup::Unknown);
 
     let reader = Running::start(
         causeway_store::Redis::new(&login("reader"), crate::world::sealer()).expect("a good URL"),

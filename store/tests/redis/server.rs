@@ -28,7 +28,7 @@ impl Server {
         Self(RedisServer::start(arguments))
     }
 
-    /// A server that does not run yet.
+    /// An address at which no server listens yet.
     pub(crate) fn absent() -> Self {
         Self(RedisServer::absent(port::free()))
     }

@@ -1,3 +1,5 @@
+//! Users and secrets in Redis: looked up, cached, changed, and served during an outage.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -114,7 +116,7 @@ async fn answers_are_cached_and_forgotten_when_something_changes() {
     assert_eq!(users.lookup(REALM, "alice").await, Lookup::Unknown);
     watching.abort();
 
-    // Written by somebody who does not count the version up: known within the cache's time.
+    // Written by a program that does not increment the version: known after the cache's time.
     let _: () = server.ask(&["DEL", "cw:user:example.org:bob"]).await;
     tokio::time::sleep(Duration::from_millis(650)).await;
     assert_eq!(users.lookup(REALM, "bob").await, Lookup::Unknown);
@@ -175,7 +177,7 @@ async fn h45_while_the_store_is_away_who_was_known_is_let_in_and_nobody_waits() 
     server.run();
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(users.lookup(REALM, "stranger").await, Lookup::Unknown);
-    assert_eq!(users.lookup(REALM, "alice").await, Lookup::Unknown, "an empty server has nobody");
+    assert_eq!(users.lookup(REALM, "alice").await, Lookup::Unknown, "an empty server has no user");
 }
 
 #[tokio::test]

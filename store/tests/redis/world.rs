@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::server::Server;
 
-/// What H40 is about.
+/// Text that would break unescaped keys (H40).
 pub(crate) const NASTY: &[&str] = &[
     "alice smith",
     "a\r\nDEL cw:{relay-1}:index\r\n",
@@ -143,7 +143,7 @@ impl World {
     }
 
     fn allocations(&self) -> MutexGuard<'_, Allocations> {
-        self.0.lock().expect("nobody panicked")
+        self.0.lock().expect("no thread panicked")
     }
 }
 
@@ -264,14 +264,14 @@ impl Running {
     }
 }
 
-/// The next process, which takes the name from whoever has it.
+/// The next process, which takes the name from its current owner.
 pub(crate) fn successor(server: &Server) -> Redis {
     let mut redis = redis(server);
     redis.take_over();
     redis
 }
 
-/// What the next process would find.
+/// The records that the next process would find.
 pub(crate) async fn found(server: &Server) -> BTreeMap<RecordId, Record> {
     use causeway_store::Directory as _;
     let restored = successor(server).restore(Duration::from_secs(3)).await;

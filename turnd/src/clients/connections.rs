@@ -1,99 +1,56 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! Connections over TCP and TLS, associations of DTLS: their number, their sources, and how long each
+//! stays open without an allocation (H13, H14).
+
 use std::time::Duration;
 
 use ahash::AHashMap;
-use causeway_net::{
-    AssociationInfo, AssociationKey, ClientLimit, LimitGuard, LimitReached, StreamInfo, StreamKey,
-};
+use causeway_daemon::service::{ConnectionCaps, Deadline, Deadlines};
+use causeway_net::{AssociationInfo, LimitGuard, LimitReached, StreamInfo};
 use causeway_relay::{FiveTuple, Transport};
 
-use crate::config::Limits;
+pub(crate) use causeway_daemon::service::Connection;
 
-/// What carries a client's messages where they are more than datagrams from an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Connection {
-    /// TCP, or TLS over it.
-    Stream(StreamKey),
-    /// DTLS over UDP.
-    Association(AssociationKey),
-}
-
-/// The caps on clients' connections, over all workers (H13, H14).
-#[derive(Clone)]
-pub(crate) struct ConnectionCaps {
-    streams: Arc<ClientLimit>,
-    associations: Arc<ClientLimit>,
-    patience: Duration,
-}
-
-impl ConnectionCaps {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            streams: ClientLimit::new(
-                limits.connections.tcp_connections,
-                limits.connections.tcp_connections_per_prefix,
-            ),
-            associations: ClientLimit::new(
-                limits.connections.dtls_associations,
-                limits.connections.dtls_associations_per_prefix,
-            ),
-            patience: limits.clients.tcp_unauthenticated_timeout,
-        }
-    }
-
-    /// Prefixes that hold a stream, and those that hold an association.
-    pub(crate) fn prefixes(&self) -> [(&'static str, usize); 2] {
-        [("stream", self.streams.prefixes()), ("association", self.associations.prefixes())]
-    }
-}
-
-/// The clients' connections of one worker.
+/// The connections of one worker's clients.
 pub(crate) struct Connections {
     caps: ConnectionCaps,
+    /// How long a connection stays open without an allocation.
+    timeout: Duration,
     by_five_tuple: AHashMap<FiveTuple, Entry>,
-    /// When to look whether a connection has an allocation, at most once for each.
-    deadlines: BTreeMap<Deadline, FiveTuple>,
-    /// Deadlines set so far.
-    watched: u64,
+    /// When each connection is checked for an allocation.
+    deadlines: Deadlines<FiveTuple>,
 }
-
-/// When a connection's patience has run out, and a number that tells those of one moment apart.
-type Deadline = (Duration, u64);
 
 struct Entry {
     connection: Connection,
+    /// None once the connection was checked, until its allocation ends.
     deadline: Option<Deadline>,
-    _place: LimitGuard,
+    _guard: LimitGuard,
 }
 
 impl Connections {
-    pub(crate) fn new(caps: ConnectionCaps) -> Self {
-        Self { caps, by_five_tuple: AHashMap::new(), deadlines: BTreeMap::new(), watched: 0 }
+    pub(crate) fn new(caps: ConnectionCaps, timeout: Duration) -> Self {
+        let deadlines = Deadlines::default();
+        Self { caps, timeout, by_five_tuple: AHashMap::new(), deadlines }
     }
 
-    /// Takes a connection in.
+    /// Admits a connection.
     ///
     /// # Errors
-    /// A cap is reached.
+    /// A maximum is reached.
     pub(crate) fn admit(
         &mut self,
         now: Duration,
         five_tuple: &FiveTuple,
         connection: Connection,
     ) -> Result<(), LimitReached> {
-        let places = match connection {
-            Connection::Stream(_) => &self.caps.streams,
-            Connection::Association(_) => &self.caps.associations,
-        };
-        let place = places.take(five_tuple.client.ip())?;
+        let guard = self.caps.take(connection, five_tuple.client.ip())?;
         self.remove(five_tuple);
-        self.by_five_tuple.insert(*five_tuple, Entry { connection, deadline: None, _place: place });
+        self.by_five_tuple.insert(*five_tuple, Entry { connection, deadline: None, _guard: guard });
         self.watch(now, five_tuple);
         Ok(())
     }
 
-    /// The connection is another transport's by now: its handshake is done.
+    /// Moves a connection to another transport, since its handshake is done.
     pub(crate) fn rename(&mut self, now: Duration, from: &FiveTuple, to: &FiveTuple) {
         if let Some(entry) = self.by_five_tuple.remove(from) {
             self.remove(to);
@@ -102,23 +59,22 @@ impl Connections {
         }
     }
 
-    /// Has the connection looked at when its patience has run out, and not before.
+    /// Restarts the timeout of a connection.
     pub(crate) fn watch(&mut self, now: Duration, five_tuple: &FiveTuple) {
         if let Some(entry) = self.by_five_tuple.get_mut(five_tuple) {
-            let deadline = (now + self.caps.patience, self.watched);
-            self.watched += 1;
+            let deadline = self.deadlines.set(now + self.timeout, *five_tuple);
             if let Some(earlier) = entry.deadline.replace(deadline) {
-                self.deadlines.remove(&earlier);
+                self.deadlines.cancel(earlier);
             }
-            self.deadlines.insert(deadline, *five_tuple);
         }
     }
 
+    /// Forgets a connection that has ended.
     pub(crate) fn remove(&mut self, five_tuple: &FiveTuple) {
         if let Some(deadline) =
             self.by_five_tuple.remove(five_tuple).and_then(|entry| entry.deadline)
         {
-            self.deadlines.remove(&deadline);
+            self.deadlines.cancel(deadline);
         }
     }
 
@@ -126,46 +82,43 @@ impl Connections {
         self.by_five_tuple.get(five_tuple).map(|entry| entry.connection)
     }
 
-    /// The next connection to be looked at whose time has come.
+    /// The next connection whose timeout has passed. It is not returned again until it is
+    /// [watched](Self::watch) again.
     pub(crate) fn due(&mut self, now: Duration) -> Option<(FiveTuple, Connection)> {
-        let (deadline, five_tuple) =
-            self.deadlines.first_key_value().filter(|((at, _), _)| *at <= now)?;
-        let (deadline, five_tuple) = (*deadline, *five_tuple);
-        self.deadlines.remove(&deadline);
+        let five_tuple = self.deadlines.take_due(now)?;
         let entry = self.by_five_tuple.get_mut(&five_tuple)?;
         entry.deadline = None;
         Some((five_tuple, entry.connection))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.deadlines.first_key_value().map(|((at, _), _)| *at)
+        self.deadlines.next()
     }
 }
 
-/// The 5-tuple of a stream, as it is now.
+/// The current 5-tuple of a stream.
 pub(crate) fn of_stream(stream: &StreamInfo) -> FiveTuple {
     let transport = if stream.secure { Transport::Tls } else { Transport::Tcp };
     FiveTuple { client: stream.peer, server: stream.local, transport }
 }
 
-/// The 5-tuple of an association.
+/// The 5-tuple of a DTLS association.
 pub(crate) fn of_association(association: &AssociationInfo) -> FiveTuple {
     FiveTuple { client: association.peer, server: association.local, transport: Transport::Dtls }
 }
 
 #[cfg(test)]
 mod tests {
+    use causeway_net::StreamKey;
+
     use super::*;
+    use crate::config::configured;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn connections() -> Connections {
-        let caps = ConnectionCaps {
-            streams: ClientLimit::new(100, 100),
-            associations: ClientLimit::new(100, 100),
-            patience: 15 * SECOND,
-        };
-        Connections::new(caps)
+        let limits = configured(&[]).unwrap().limits;
+        Connections::new(limits.connections.caps(), 15 * SECOND)
     }
 
     fn client(port: u16, transport: Transport) -> FiveTuple {
@@ -181,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn h14_a_connection_has_its_whole_patience_after_its_allocation_ended() {
+    fn h14_a_connection_has_its_whole_timeout_after_its_allocation_ended() {
         let (mut connections, client) = (connections(), client(1, Transport::Tcp));
         assert!(connections.admit(Duration::ZERO, &client, stream(1)).is_ok());
         connections.watch(14 * SECOND, &client); // its allocation has ended

@@ -1,5 +1,5 @@
-//! What is kept of clients beside their allocations: [`connections`] over streams and DTLS,
-//! [`proxied`] clients of plain UDP, and the [`quota`] of users.
+//! The state of clients apart from their allocations: [`connections`] over TCP, TLS and DTLS,
+//! [`proxied`] clients of plain UDP behind a proxy, and the [`quota`] of users.
 
 pub(crate) mod connections;
 pub(crate) mod proxied;

@@ -1,24 +1,26 @@
+//! The proxies of plain UDP clients.
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use ahash::AHashMap;
 
-/// Maximum clients behind proxies that one worker remembers beside those that have an allocation;
-/// the one that was silent for the longest time is forgotten first.
+/// Maximum number of proxied clients without an allocation that one worker remembers; the one that
+/// has been silent for the longest time is evicted first.
 const CAPACITY: usize = 65_536;
 /// How long a silent client without an allocation is remembered.
 const LIFETIME: Duration = Duration::from_secs(2 * 3600);
-/// Maximum entries of clients with an allocation that one datagram moves to the end.
+/// Maximum number of entries with an allocation that one datagram moves to the end of the queue.
 const STEPS: usize = 8;
-/// An entry is put behind the others this often at the most, however much the client sends.
+/// Minimum interval between two moves of an entry to the end, however much the client sends.
 const TOUCHED: Duration = Duration::from_secs(60);
 
-/// Through which proxy a UDP client was last heard. Only proxies that the operator trusts add to
-/// it.
+/// The proxy through which each UDP client was last heard. Only proxies that the operator trusts
+/// add entries.
 ///
-/// What is sent to such a client goes to its proxy; the client of its 5-tuple is the one that the
-/// proxy's headers name.
+/// Datagrams to such a client go to its proxy. The client address in its 5-tuple is the one in the
+/// proxy's header.
 #[derive(Default)]
 pub(crate) struct Proxied {
     by_client: AHashMap<(SocketAddr, SocketAddr), Entry>,
@@ -32,10 +34,9 @@ struct Entry {
 }
 
 impl Proxied {
-    /// Notes that `client` is heard at `server`, an address of ours, through a proxy. Gives whether
-    /// it came through another one before. `lives` tells of a client and a server whether there
-    /// is an allocation: such a client is never forgotten, however many strangers a proxy lets
-    /// through.
+    /// Notes that `client` was heard at `server`, an address of ours, through `proxy`. Returns
+    /// whether it used another proxy before. `lives` says whether a client at a server address has
+    /// an allocation: such a client is never evicted, however many others a proxy forwards.
     pub(crate) fn heard(
         &mut self,
         now: Duration,
@@ -58,7 +59,7 @@ impl Proxied {
         has_moved
     }
 
-    /// The proxy between `client` and `server`, if there is one.
+    /// The proxy between `client` and `server`, if any.
     pub(crate) fn find(&self, client: SocketAddr, server: SocketAddr) -> Option<SocketAddr> {
         if self.by_client.is_empty() {
             return None;
@@ -96,7 +97,7 @@ mod tests {
         SocketAddr::from(([10, (number >> 16) as u8, (number >> 8) as u8, number as u8], 1000))
     }
 
-    fn nobody(_: SocketAddr, _: SocketAddr) -> bool {
+    fn never_lives(_: SocketAddr, _: SocketAddr) -> bool {
         false
     }
 
@@ -105,9 +106,14 @@ mod tests {
         let mut proxied = Proxied::default();
         let (client, server) = (address(1), address(2));
         assert_eq!(proxied.find(client, server), None);
-        assert!(!proxied.heard(Duration::ZERO, (client, server), address(7), nobody));
-        assert!(proxied.heard(Duration::from_secs(1), (client, server), address(8), nobody));
-        assert!(!proxied.heard(Duration::from_secs(100), (client, server), address(8), nobody));
+        assert!(!proxied.heard(Duration::ZERO, (client, server), address(7), never_lives));
+        assert!(proxied.heard(Duration::from_secs(1), (client, server), address(8), never_lives));
+        assert!(!proxied.heard(
+            Duration::from_secs(100),
+            (client, server),
+            address(8),
+            never_lives
+        ));
         assert_eq!(proxied.find(client, server), Some(address(8)));
         assert_eq!(proxied.find(client, address(9)), None);
     }
@@ -120,15 +126,15 @@ mod tests {
             for number in 0..CAPACITY + 1_000 {
                 // The first one goes on talking.
                 let now = Duration::from_secs(round * 100) + Duration::from_millis(number as u64);
-                proxied.heard(now, (address(0), server), proxy, nobody);
-                proxied.heard(now, (address(number), server), proxy, nobody);
+                proxied.heard(now, (address(0), server), proxy, never_lives);
+                proxied.heard(now, (address(number), server), proxy, never_lives);
                 assert!(
                     proxied.by_client.len() <= CAPACITY + 1 && proxied.order.len() <= 3 * CAPACITY
                 );
             }
         }
         assert!(proxied.find(address(0), server).is_some());
-        proxied.heard(Duration::from_secs(10_000), (address(5), server), proxy, nobody);
+        proxied.heard(Duration::from_secs(10_000), (address(5), server), proxy, never_lives);
         assert_eq!(
             proxied.by_client.len(),
             1,

@@ -1,4 +1,4 @@
-//! How much each user and each source prefix holds, over all workers, up to a cap.
+//! The quota of users: how many allocations each has, over all workers, up to a limit.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ahash::{AHashMap, RandomState};
 use causeway_relay::Ledger;
 
-/// Workers that count different names meet rarely.
+/// Number of locks, so that workers that count different names rarely contend.
 const SHARDS: usize = 16;
 
-/// How many of something each name holds, over all workers, up to a cap. Asked when something is
-/// opened, never for a packet; its size is bounded by what is open, and a name stands there once,
-/// however much it holds.
+/// A count per name, over all workers, up to a limit. It is changed when an item is opened or
+/// closed, never for a packet. Its size is bounded by the number of open items, and a name is
+/// stored once, whatever its count.
 pub(crate) struct Tally {
     shards: [Mutex<AHashMap<Arc<str>, usize>>; SHARDS],
     hasher: RandomState,
     cap: usize,
 }
 
-/// One of what a name holds; given back when it is dropped, whatever path drops it (H30).
+/// One counted item of a name. Dropping it decrements the count, whatever path drops it (H30).
 pub(crate) struct Held {
     tally: Arc<Tally>,
     name: Arc<str>,
@@ -29,7 +29,7 @@ impl Tally {
         Arc::new(Self { shards: Default::default(), hasher: RandomState::new(), cap })
     }
 
-    /// One more for `name`; `None` when it holds as many as it may.
+    /// Counts one more item for `name`; `None` if its limit is reached.
     pub(crate) fn acquire(self: &Arc<Self>, name: &str) -> Option<Held> {
         let mut shard = self.shard(name);
         let name = match shard.get_key_value(name) {
@@ -37,7 +37,7 @@ impl Tally {
             None => Arc::from(name),
         };
         let count = shard.entry(Arc::clone(&name)).or_insert(0);
-        // With a cap of 0 nothing is held, and nothing is left behind.
+        // With a limit of 0 no entry is left behind.
         if *count >= self.cap {
             if *count == 0 {
                 shard.remove(&name);
@@ -51,11 +51,11 @@ impl Tally {
 
     fn shard(&self, name: &str) -> MutexGuard<'_, AHashMap<Arc<str>, usize>> {
         let index = self.hasher.hash_one(name) as usize % SHARDS;
-        // A panic aborts the process, so nobody sees a poisoned lock.
+        // A panic aborts the process, so a poisoned lock is never seen.
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many names hold something.
+    /// Number of names with a count.
     pub(crate) fn len(&self) -> usize {
         self.shards
             .iter()
@@ -76,7 +76,7 @@ impl Drop for Held {
     }
 }
 
-/// Allocations of each user, over all workers, as one worker asks for them.
+/// One worker's view of the users' allocation quota, which is shared by all workers.
 #[derive(Clone)]
 pub(crate) struct UserQuota {
     users: Arc<Tally>,
@@ -88,7 +88,7 @@ impl UserQuota {
         Self { users, refused: Arc::default() }
     }
 
-    /// Whether the quota has refused a user since this was last asked.
+    /// Whether the quota has refused a user since the last call.
     pub(crate) fn take_refusal(&self) -> bool {
         self.refused.swap(false, Ordering::Relaxed)
     }

@@ -1,35 +1,36 @@
+//! Warns at the start if other programs may take relayed ports, because the kernel may assign them.
+
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use crate::config::Config;
 
-/// With fewer relayed ports than these, a few that other programs hold are many.
+/// Below this number of relayed ports, even a few taken ones matter.
 const FEW: usize = 1_000;
 
-/// Other programs are likely to take relayed ports: the kernel may give them to any socket that
-/// asks for no port of its own.
+/// A range of relayed ports that the kernel may assign to sockets of other programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Clash {
-    /// The relayed ports that the kernel may give away.
+    /// The relayed ports that the kernel may assign.
     ports: RangeInclusive<u16>,
     reason: &'static str,
-    /// What keeps the kernel from it.
+    /// The command that prevents it.
     command: String,
 }
 
-/// What the kernel says of ports.
+/// The kernel's files about ports.
 #[derive(Debug, Default)]
 struct Host {
-    /// `ip_local_port_range`.
+    /// Text of `ip_local_port_range`.
     ephemeral: String,
-    /// `ip_local_reserved_ports`.
+    /// Text of `ip_local_reserved_ports`.
     reserved: String,
-    /// `/proc/net/udp` and `/proc/net/udp6`.
+    /// Text of `/proc/net/udp` and `/proc/net/udp6`.
     sockets: String,
 }
 
-/// Warns where other programs' sockets are likely to take relayed ports, with the command that
+/// Warns if other programs' sockets are likely to take relayed ports, with the command that
 /// prevents it.
 pub(crate) fn warn_of_clash(config: &Config) {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -48,14 +49,14 @@ pub(crate) fn warn_of_clash(config: &Config) {
             last,
             reason,
             command,
-            "other programs may take relayed ports: they lie in net.ipv4.ip_local_port_range"
+            "other programs may take relayed ports: they are in net.ipv4.ip_local_port_range"
         );
     }
 }
 
-/// Ports that others hold cost an Allocate a further try each, which is nothing as long as they are
-/// few: most hosts give ephemeral ports of UDP to a resolver and little else. So an overlap alone
-/// is no reason to warn.
+/// Each port that another program uses costs an Allocate a further try, which is nothing as long as
+/// they are few: on most hosts only a resolver uses ephemeral UDP ports. So an overlap alone is no
+/// reason to warn.
 fn clash(
     ports: &RangeInclusive<u16>,
     addresses: &[IpAddr],
@@ -71,15 +72,15 @@ fn clash(
         overlap.contains(port) && (ip.is_unspecified() || addresses.contains(ip))
     });
     let reason = if has_store {
-        "a call goes on after a restart only if nobody has taken its port meanwhile"
+        "after a restart a call continues only if its port is still free"
     } else if held.count() * 100 >= ports.len() {
-        "other programs hold at least one in a hundred of them now"
+        "other programs use at least 1 % of them now"
     } else if ports.len() < FEW && overlap.len() * 2 >= ports.len() {
-        "they are few"
+        "there are few of them"
     } else {
         return None;
     };
-    // The list is replaced as a whole.
+    // The command replaces the whole list.
     let others = host.reserved.trim();
     let separator = if others.is_empty() { "" } else { "," };
     let (first, last) = (overlap.start(), overlap.end());
@@ -88,8 +89,8 @@ fn clash(
     Some(Clash { ports: overlap, reason, command })
 }
 
-/// The local address and port of a line of `/proc/net/udp` or `udp6`: hexadecimal, each 32 bits of
-/// the address in the order of the host.
+/// The local address and port in a line of `/proc/net/udp` or `udp6`: hexadecimal, each 32 bits of
+/// the address in host byte order.
 fn bound(line: &str) -> Option<(IpAddr, u16)> {
     let (ip, port) = line.split_whitespace().nth(1)?.split_once(':')?;
     let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok();

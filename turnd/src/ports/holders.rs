@@ -1,3 +1,5 @@
+//! Which allocation has which relayed port, for datagrams between two clients of this process.
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;
@@ -7,32 +9,31 @@ use causeway_relay::{AllocationId, RelayId, carried_ipv4};
 
 use crate::config::RelayAddress;
 
-/// Ports whose entries are made together, when the first of them relays: 4 KiB.
+/// Number of ports whose entries are allocated together when the first of them is used: 4 KiB.
 const PAGE: usize = 512;
 
-/// Which relayed addresses of this process relay now, and for whom: written by the workers that own
-/// them, read by all for each datagram to a peer. Who reads too late finds an allocation that is
-/// gone, which its owner sees by the generation.
+/// The relayed addresses of this process that are in use, and their allocations. The workers that
+/// own them write it; all workers read it for each datagram to a peer. A late reader finds an
+/// allocation that has ended, which the owner detects by the generation.
 pub(crate) struct Holders {
     addresses: Vec<Ports>,
 }
 
-/// What a peer's address is to this process.
+/// The relation of a peer's address to this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// Somebody else's: the kernel knows the way.
+    /// Not an address of this process: send through the kernel.
     Elsewhere,
-    /// A relayed address, as it is advertised.
+    /// The advertised form of a relayed address in use.
     Relayed(RelayId),
-    /// A port of this relay address that relays nothing now (H8).
+    /// A port of this relay address that is not in use (H8).
     Unheld(IpAddr),
 }
 
 /// The ports of one relay address.
 struct Ports {
     address: RelayAddress,
-    /// What is advertised stands for this address alone: no other is seen as the same from
-    /// outside.
+    /// Whether the advertised address stands for this address alone.
     is_unique: bool,
     first: u16,
     count: usize,
@@ -57,8 +58,8 @@ impl Holders {
         Self { addresses: addresses.iter().map(ports).collect() }
     }
 
-    /// What `peer` is. An address that has another outside is compared as it is there: what is sent
-    /// to the inner one goes through the kernel, and to a relayed port only.
+    /// Classifies `peer`. An address behind a 1:1 NAT is matched by its advertised form. A datagram
+    /// to the bound one goes through the kernel, and only to a port in use.
     #[inline]
     pub(crate) fn find(&self, peer: SocketAddr) -> Peer {
         for ports in &self.addresses {
@@ -78,8 +79,8 @@ impl Holders {
         }
     }
 
-    /// An address of ours that is not asked for by its own name: inside of a NAT, or from beyond
-    /// NAT64 (H1).
+    /// Classifies an address of ours that is not written in its advertised form: the bound one, or
+    /// one through NAT64 (H1).
     fn through_kernel(&self, peer: SocketAddr) -> Peer {
         let is_ours = |ports: &&Ports| {
             ports.address.bound == peer.ip() || ports.address.advertised == peer.ip()
@@ -140,8 +141,8 @@ const _: () = assert!(
         && AllocationId::GENERATIONS == 1 << GENERATION_BITS
 );
 
-/// In one word, so that no reader sees half of one holder and half of another. There are at most
-/// 256 workers (`net.workers`) and 65,536 allocations a worker.
+/// Packs an id into one word, so that no reader sees parts of two ids. There are at most 256
+/// workers (`net.workers`) and 65,536 allocations a worker.
 fn pack(relay: RelayId) -> u64 {
     let RelayId { allocation: AllocationId { worker, slot, generation }, index } = relay;
     debug_assert!(

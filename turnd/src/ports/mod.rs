@@ -1,6 +1,6 @@
-//! The relayed ports of this process: [`pool`] lends them, [`reservations`] holds some for a second
-//! Allocate, [`holders`] knows which allocation has which, [`sockets`] finds their sockets, and
-//! [`ephemeral`] warns where other programs may take them.
+//! The relayed ports of this process: [`pool`] allocates them, [`reservations`] keeps some for a
+//! second Allocate, [`holders`] maps them to allocations, [`sockets`] maps allocations to sockets,
+//! and [`ephemeral`] warns if other programs may take relayed ports.
 
 pub(crate) mod ephemeral;
 pub(crate) mod holders;

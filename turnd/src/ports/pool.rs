@@ -1,3 +1,5 @@
+//! The pool of relayed ports: takes ports at random, even ones, and pairs, without a lock.
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -6,78 +8,78 @@ use rand::Rng;
 
 use crate::config::RelayAddress;
 
-/// The ports of one relay address, shared by all workers: a bit a port, set while it is lent. No
-/// lock is held.
+/// The ports of one relay address, shared by all workers: one bit per port, set while the port is
+/// taken. There is no lock.
 pub(crate) struct PortPool {
     address: RelayAddress,
     first: u16,
     count: u32,
-    lent: Vec<AtomicU64>,
+    taken: Vec<AtomicU64>,
     free: AtomicUsize,
-    /// Those of the lent ones that other programs hold.
+    /// Number of taken ports that other programs use.
     held_elsewhere: AtomicUsize,
 }
 
-/// The ports of several pools.
+/// Port counts of one or more pools.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PortCounts {
     pub(crate) all: usize,
     pub(crate) free: usize,
-    /// Those that other programs were found to hold a moment ago.
+    /// Ports that other programs were recently found to use.
     pub(crate) held_elsewhere: usize,
 }
 
 impl PortPool {
     pub(crate) fn new(address: RelayAddress, ports: &RangeInclusive<u16>) -> Self {
         let count = u32::from(*ports.end()) - u32::from(*ports.start()) + 1;
-        let lent: Vec<_> = (0..count.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let taken: Vec<_> = (0..count.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         if count % 64 != 0 {
-            // The last word's bits that stand for no port are lent for ever.
-            lent[lent.len() - 1].store(u64::MAX << (count % 64), Ordering::Relaxed);
+            // The bits of the last word that stand for no port stay set.
+            taken[taken.len() - 1].store(u64::MAX << (count % 64), Ordering::Relaxed);
         }
         Self {
             address,
             first: *ports.start(),
             count,
-            lent,
+            taken,
             free: AtomicUsize::new(count as usize),
             held_elsewhere: AtomicUsize::new(0),
         }
     }
 
-    /// The address, from inside and from outside.
+    /// The bound and the advertised address.
     pub(crate) fn address(&self) -> RelayAddress {
         self.address
     }
 
-    /// Ports that are not lent.
+    /// Number of free ports.
     pub(crate) fn free(&self) -> usize {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// Ports, lent or not.
+    /// Number of all ports.
     pub(crate) fn count(&self) -> usize {
         self.count as usize
     }
 
-    /// Lends a port chosen at random: "It is RECOMMENDED that a TURN server implement a randomized
-    /// port assignment algorithm" (RFC 8656 §7.2). `None` when all are lent.
+    /// Takes a port chosen at random: "It is RECOMMENDED that a TURN server implement a randomized
+    /// port assignment algorithm" (RFC 8656 §7.2). `None` if none is free.
     pub(crate) fn take_any(&self, rng: &mut impl Rng) -> Option<u16> {
         self.take_among(u64::MAX, rng)
     }
 
-    /// Lends an even port chosen at random (RFC 8656 §18.7).
+    /// Takes an even port chosen at random (RFC 8656 §18.7).
     pub(crate) fn take_even(&self, rng: &mut impl Rng) -> Option<u16> {
         self.take_among(self.even(), rng)
     }
 
-    /// Lends an even port chosen at random and the one after it (RFC 8656 §7.2): the even one.
-    /// `None` when no such pair is free.
+    /// Takes an even port chosen at random and the port after it (RFC 8656 §7.2), and returns the
+    /// even one. `None` if no such pair is free.
     pub(crate) fn take_pair(&self, rng: &mut impl Rng) -> Option<u16> {
-        let start = rng.next_u32() as usize % self.lent.len();
+        let start = rng.next_u32() as usize % self.taken.len();
         let rotation = rng.next_u32() % 64;
-        for step in 0..=self.lent.len() {
-            let word = (start + step) % self.lent.len();
+        for step in 0..=self.taken.len() {
+            let word = (start + step) % self.taken.len();
             while let Some(bit) = free_bit(!self.free_pairs(word), rotation) {
                 if !self.set(word, bit) {
                     continue;
@@ -86,18 +88,18 @@ impl PortPool {
                 if self.take(port + 1) {
                     return Some(port);
                 }
-                // Another worker was faster: the next look sees that it is lent.
+                // Another worker was faster: the next look sees that it is taken.
                 self.give_back(port);
             }
         }
         None
     }
 
-    /// The bits of a word that stand for even ports which are free, as are those after them.
+    /// The bits of a word that stand for even ports that are free together with the next port.
     fn free_pairs(&self, word: usize) -> u64 {
-        let lent = self.lent[word].load(Ordering::Relaxed);
-        let next = self.lent.get(word + 1).map_or(1, |next| next.load(Ordering::Relaxed) & 1);
-        !lent & !(lent >> 1 | next << 63) & self.even()
+        let taken = self.taken[word].load(Ordering::Relaxed);
+        let next = self.taken.get(word + 1).map_or(1, |next| next.load(Ordering::Relaxed) & 1);
+        !taken & !(taken >> 1 | next << 63) & self.even()
     }
 
     /// The bits of each word that stand for even ports.
@@ -106,17 +108,17 @@ impl PortPool {
         if self.first.is_multiple_of(2) { EVEN } else { !EVEN }
     }
 
-    /// Lends one of the ports that `mask` names in each word.
+    /// Takes one of the ports in `mask`, which applies to each word.
     fn take_among(&self, mask: u64, rng: &mut impl Rng) -> Option<u16> {
         let start = rng.next_u32() % self.count;
         let rotation = rng.next_u32() % 64;
-        let words = self.lent.len();
+        let words = self.taken.len();
         for step in 0..=words {
             let word = (start as usize / 64 + step) % words;
-            // Within the word too it starts at a random bit, or ports behind lent ones would come
-            // up more often.
+            // Start at a random bit within the word, too, or ports behind taken ones would be
+            // chosen more often.
             while let Some(bit) =
-                free_bit(self.lent[word].load(Ordering::Relaxed) | !mask, rotation)
+                free_bit(self.taken[word].load(Ordering::Relaxed) | !mask, rotation)
             {
                 if self.set(word, bit) {
                     return Some(self.first + (word * 64) as u16 + bit as u16);
@@ -126,29 +128,29 @@ impl PortPool {
         None
     }
 
-    /// Lends this very port, if nobody has it.
+    /// Takes this port; whether it was free.
     pub(crate) fn take(&self, port: u16) -> bool {
         self.place(port).is_some_and(|(word, bit)| self.set(word, bit))
     }
 
-    /// Takes a port back.
+    /// Frees a port.
     pub(crate) fn give_back(&self, port: u16) {
         if let Some((word, bit)) = self.place(port) {
-            let before = self.lent[word].fetch_and(!(1 << bit), Ordering::AcqRel);
+            let before = self.taken[word].fetch_and(!(1 << bit), Ordering::AcqRel);
             if before & (1 << bit) != 0 {
                 self.free.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    /// Keeps a lent port that another program holds out of the way, until it is taken back.
+    /// Keeps a taken port that another program uses aside, until it is taken back.
     pub(crate) fn set_aside(&self, port: u16) {
         if self.place(port).is_some() {
             self.held_elsewhere.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Ends what [`set_aside`](Self::set_aside) has begun: the port may be tried again.
+    /// Undoes [`set_aside`](Self::set_aside): the port may be tried again.
     fn take_back(&self, port: u16) {
         if self.place(port).is_some() {
             self.held_elsewhere.fetch_sub(1, Ordering::Relaxed);
@@ -156,23 +158,23 @@ impl PortPool {
         }
     }
 
-    /// Ports that other programs were found to hold a moment ago.
+    /// Number of ports that other programs were recently found to use.
     pub(crate) fn held_elsewhere(&self) -> usize {
         self.held_elsewhere.load(Ordering::Relaxed)
     }
 
-    /// What a peer sees of a bound port.
+    /// The advertised address of a port.
     pub(crate) fn advertised(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.address.advertised, port)
     }
 
-    /// What a socket is bound to.
+    /// The bound address of a port.
     pub(crate) fn bound(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.address.bound, port)
     }
 
     fn set(&self, word: usize, bit: u32) -> bool {
-        let won = self.lent[word].fetch_or(1 << bit, Ordering::AcqRel) & (1 << bit) == 0;
+        let won = self.taken[word].fetch_or(1 << bit, Ordering::AcqRel) & (1 << bit) == 0;
         if won {
             self.free.fetch_sub(1, Ordering::Relaxed);
         }
@@ -185,7 +187,7 @@ impl PortPool {
     }
 }
 
-/// A zero bit of `word`, the first one from `rotation` on.
+/// The first zero bit of `word` from `rotation` on, cyclically.
 fn free_bit(word: u64, rotation: u32) -> Option<u32> {
     let free = (!word).rotate_right(rotation);
     (free != 0).then(|| (free.trailing_zeros() + rotation) % 64)
@@ -199,7 +201,7 @@ impl PortPools {
         Self(addresses.iter().map(|address| PortPool::new(*address, ports)).collect())
     }
 
-    /// The pools of a family, beginning with the one that `start`, a random number, falls on.
+    /// The pools of a family, in cyclic order from the one that `start`, a random number, selects.
     pub(crate) fn of_family(&self, ipv4: bool, start: u32) -> impl Iterator<Item = &PortPool> {
         let of_family = move |pool: &&PortPool| pool.address.bound.is_ipv4() == ipv4;
         let count = self.0.iter().filter(of_family).count();
@@ -211,21 +213,21 @@ impl PortPools {
         self.0.iter().find(|pool| pool.address.bound == bound)
     }
 
-    /// Takes the port of a bound address back.
+    /// Frees the port of a bound address.
     pub(crate) fn give_back(&self, bound: SocketAddr) {
         if let Some(pool) = self.of_address(bound.ip()) {
             pool.give_back(bound.port());
         }
     }
 
-    /// Takes back a port of a bound address that another program held.
+    /// Makes a port of a bound address that another program used available again.
     pub(crate) fn take_back(&self, bound: SocketAddr) {
         if let Some(pool) = self.of_address(bound.ip()) {
             pool.take_back(bound.port());
         }
     }
 
-    /// The ports of all pools of a family.
+    /// The counts of all pools of a family.
     pub(crate) fn counts(&self, ipv4: bool) -> PortCounts {
         let of_family = self.0.iter().filter(|pool| pool.address.bound.is_ipv4() == ipv4);
         of_family.fold(PortCounts::default(), |counts, pool| PortCounts {
@@ -235,8 +237,8 @@ impl PortPools {
         })
     }
 
-    /// The family of clients that ask for none (RFC 8656 §7.2: IPv4), or the only one that there
-    /// is: its name, its free ports, and all of them.
+    /// The family of clients that request none (RFC 8656 §7.2: IPv4), or the only one configured:
+    /// its name, the number of free ports, and of all ports.
     pub(crate) fn default_family(&self) -> (&'static str, usize, usize) {
         let ipv4 = self.0.iter().any(|pool| pool.address.bound.is_ipv4());
         let PortCounts { all, free, .. } = self.counts(ipv4);
@@ -264,13 +266,13 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         for ports in [50_000..=50_000, 50_000..=50_063, 50_001..=50_130, 65_000..=65_535] {
             let pool = pool(ports.clone());
-            let mut lent: Vec<u16> = std::iter::from_fn(|| pool.take_any(&mut rng)).collect();
-            assert_eq!((lent.len(), pool.free()), (ports.len(), 0));
-            assert!(lent.len() < 3 || !lent.is_sorted(), "the order is random");
-            lent.sort_unstable();
-            assert!(lent.iter().copied().eq(ports.clone()));
+            let mut taken: Vec<u16> = std::iter::from_fn(|| pool.take_any(&mut rng)).collect();
+            assert_eq!((taken.len(), pool.free()), (ports.len(), 0));
+            assert!(taken.len() < 3 || !taken.is_sorted(), "the order is random");
+            taken.sort_unstable();
+            assert!(taken.iter().copied().eq(ports.clone()));
             assert!(!pool.take(*ports.start()));
-            for port in lent {
+            for port in taken {
                 pool.give_back(port);
                 pool.give_back(port);
             }
@@ -284,11 +286,11 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(2);
         for first in [50_000, 50_001] {
             let pool = pool(first..=first + 100);
-            let lent: Vec<u16> = std::iter::from_fn(|| pool.take_even(&mut rng)).collect();
+            let taken: Vec<u16> = std::iter::from_fn(|| pool.take_even(&mut rng)).collect();
             let wanted = (first..=first + 100).filter(|port| port % 2 == 0).count();
             assert!(
-                lent.iter().all(|port| port % 2 == 0)
-                    && lent.len() == wanted
+                taken.iter().all(|port| port % 2 == 0)
+                    && taken.len() == wanted
                     && pool.free() == 101 - wanted
             );
         }
@@ -357,11 +359,11 @@ mod tests {
             first[pools.0.iter().position(|pool| pool.address.bound == family[0]).unwrap()] += 1;
         }
         assert_eq!(first, [100, 0, 100, 100]);
-        let lent = (0..300).filter(|_| {
+        let taken = (0..300).filter(|_| {
             let start = rng.next_u32();
             pools.of_family(true, start).any(|pool| pool.take_any(&mut rng).is_some())
         });
-        assert_eq!(lent.count(), 300, "until the last port of the last one");
+        assert_eq!(taken.count(), 300, "until the last port of the last one");
         assert!(pools.of_family(true, 7).all(|pool| pool.free() == 0));
         assert_eq!(pools.of_family(false, 7).map(PortPool::free).collect::<Vec<_>>(), [100]);
     }

@@ -1,3 +1,5 @@
+//! Ports that are reserved for a second Allocate (RFC 8656 §7.2).
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,26 +12,26 @@ use rand::CryptoRng;
 use crate::clients::quota::{Held, Tally};
 
 /// "The server MUST hold this reservation for at least 30 seconds" (RFC 8656 §7.2); longer would
-/// only be to the good of who hoards ports (H32).
+/// only help clients that hoard ports (H32).
 const HOLD: Duration = Duration::from_secs(30);
-/// Nothing is reserved.
+/// The value of `next` without a reservation.
 const NEVER: u64 = u64::MAX;
 
 /// RESERVATION-TOKEN (RFC 8656 §18.10).
 pub(crate) type Token = [u8; 8];
 
-/// The ports that are held for a second Allocate, of all workers: any of them may get it. A lock is
-/// held, but only for EVEN-PORT with its R bit set and for RESERVATION-TOKEN; the workers' look at
-/// what expires next takes none.
+/// The ports that are reserved for a second Allocate, shared by all workers, since any of them may
+/// get it. Its lock is taken only for EVEN-PORT with the R bit set and for RESERVATION-TOKEN;
+/// reading the next expiry takes none.
 ///
-/// It counts against the user and against a share of all ports, so that reserving and releasing in
-/// turn does not drain the pool.
-// Deviation: RFC 8656 §7.2: a token is good for the user that it was told only, though any request
-// may carry it: who overhears one cannot take the port away with it. Reservations end with the
-// process, even if it is less than 30 seconds after they were made.
+/// A reservation counts against its user and against a share of all ports, so that reserving and
+/// releasing in turn does not drain the pool.
+// Deviation: RFC 8656 §7.2: a token is valid only for the user that received it, though any request
+// may carry it: an eavesdropper cannot take the port with it. Reservations end with the process,
+// even less than 30 seconds after they were made.
 pub(crate) struct Reservations {
     table: Mutex<Table>,
-    /// When the first one expires, in nanoseconds.
+    /// The expiry of the first reservation, in monotonic nanoseconds.
     next: AtomicU64,
     users: Arc<Tally>,
     capacity: usize,
@@ -41,7 +43,7 @@ struct Table {
     by_expiry: BTreeSet<(Duration, Token)>,
 }
 
-/// One port that is held.
+/// One reserved port.
 struct Reservation {
     address: SocketAddr,
     expires: Duration,
@@ -50,7 +52,7 @@ struct Reservation {
 }
 
 impl Reservations {
-    /// Room for so many in all, and so many a user.
+    /// Creates a table with a maximum number of reservations, and a maximum per user.
     pub(crate) fn new(capacity: usize, per_user: usize) -> Self {
         Self {
             table: Mutex::default(),
@@ -60,8 +62,7 @@ impl Reservations {
         }
     }
 
-    /// Holds a port that has been lent for `user`; `None` when the user, or everybody together,
-    /// holds as many as may be.
+    /// Reserves a taken port for `user`; `None` if the maximum, or that of the user, is reached.
     pub(crate) fn insert(
         &self,
         now: Duration,
@@ -76,7 +77,7 @@ impl Reservations {
         }
         let mut token = [0; 8];
         rng.fill_bytes(&mut token);
-        // By chance alone it names another already, about once in an age of the world.
+        // A random token collides practically never.
         if table.by_token.contains_key(&token) {
             return None;
         }
@@ -89,8 +90,8 @@ impl Reservations {
         Some(token)
     }
 
-    /// Takes what a token stands for, still lent; `None` when it is unknown, expired, or another
-    /// user's.
+    /// Claims the port of a token, which stays taken; `None` if the token is unknown, expired, or
+    /// another user's.
     pub(crate) fn claim(&self, now: Duration, user: &str, token: Token) -> Option<SocketAddr> {
         let mut table = self.table();
         table
@@ -102,7 +103,7 @@ impl Reservations {
         Some(reservation.address)
     }
 
-    /// Takes out those whose time is up: their ports are to be given back.
+    /// Removes expired reservations. The caller must free their ports.
     pub(crate) fn expire(&self, now: Duration) -> Vec<SocketAddr> {
         if self.next_expiry().is_none_or(|next| now < next) {
             return Vec::new();
@@ -118,13 +119,13 @@ impl Reservations {
         expired
     }
 
-    /// When the first one expires.
+    /// The expiry of the first reservation.
     pub(crate) fn next_expiry(&self) -> Option<Duration> {
         let next = self.next.load(Ordering::Acquire);
         (next != NEVER).then(|| Duration::from_nanos(next))
     }
 
-    /// How many there are.
+    /// Number of reservations.
     pub(crate) fn len(&self) -> usize {
         self.table().by_token.len()
     }

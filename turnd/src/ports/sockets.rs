@@ -1,23 +1,23 @@
-use std::net::SocketAddr;
+//! The sockets of relayed addresses, and the tags by which the event loop names sockets.
 
 use ahash::AHashMap;
 use causeway_net::SocketKey;
 use causeway_relay::{AllocationId, RelayId};
 
-/// Marks the tag of a listener's socket; no slot number is so high.
+/// The bit that marks the tag of a listener's socket; slot numbers do not reach it.
 const LISTENER: u64 = 1 << 63;
 
-/// What a socket of the loop is, as it stands in its tag.
+/// The role of a socket, encoded in its tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Socket {
-    /// Clients send to it.
+    /// A listener, to which clients send.
     Listener,
-    /// Peers send to it.
+    /// A relayed address, to which peers send.
     Relay(RelayId),
 }
 
 impl Socket {
-    /// Slot, generation and index in 63 bits; the worker is the loop's own.
+    /// Encodes slot, generation and index in 63 bits; the worker is that of the event loop.
     pub(crate) fn tag(self) -> u64 {
         match self {
             Self::Listener => LISTENER,
@@ -39,8 +39,8 @@ impl Socket {
     }
 }
 
-/// The sockets of the relayed addresses. Those of the first ones are found by allocation without
-/// hashing; few allocations have a second one.
+/// The sockets of the relayed addresses. The first one of an allocation is found without hashing;
+/// few allocations have a second one.
 #[derive(Default)]
 pub(crate) struct RelaySockets {
     first: Vec<Entry>,
@@ -83,23 +83,6 @@ impl RelaySockets {
         let socket = self.get(relay)?;
         self.first[relay.allocation.slot as usize].socket = None;
         Some(socket)
-    }
-}
-
-/// The listener's socket that answers for a server address.
-pub(crate) struct ListenerSocket {
-    pub(crate) local: SocketAddr,
-    pub(crate) key: SocketKey,
-}
-
-impl ListenerSocket {
-    /// Whether datagrams to `server` arrive here: its own address, or any of its family for a
-    /// wildcard.
-    pub(crate) fn answers_for(&self, server: &SocketAddr) -> bool {
-        self.local == *server
-            || self.local.port() == server.port()
-                && self.local.is_ipv4() == server.is_ipv4()
-                && self.local.ip().is_unspecified()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The workers as the store's writer sees them: where changes come from.
+//! The workers as the source of the store writer's changes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,39 +14,38 @@ use crate::records::Left;
 use crate::store::registry::Registered;
 use crate::store::restoration::Restoration;
 
-/// How long a worker may take to answer. One that takes longer holds up neither the others nor
-/// their writing; what it says later is taken then, and a comparison does not end before.
+/// How long to wait for a worker's answer. A slower worker delays neither the others nor their
+/// writes: its answer is taken when it comes, and no comparison ends before.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// What a worker tells the control side.
-pub(crate) enum Letter {
-    /// There are changes to be asked for.
+/// A message of a worker to the control side.
+pub(crate) enum WorkerMessage {
+    /// Changes wait to be asked for.
     Pending,
-    /// The changes that were asked for.
+    /// The requested changes.
     Changes(Box<Changes>),
 }
 
-/// What a worker gave out of its changes.
+/// A part of a worker's changes.
 #[derive(Default)]
 pub(crate) struct Changes {
-    /// Its index.
+    /// Index of the worker.
     pub(crate) worker: u16,
-    /// What became of its allocations.
+    /// Changes of its allocations.
     pub(crate) changes: Vec<Change>,
-    /// Whether there were more deletions than it could remember.
+    /// Whether more allocations ended than the worker could remember.
     pub(crate) lost_count: bool,
-    /// The comparison that this worker has offered all its allocations to, with this letter or
-    /// before.
+    /// Number of the comparison to which this worker has now offered all its allocations.
     pub(crate) offered: Option<u64>,
 }
 
-/// All workers, behind their mailboxes. None of them ever waits for it.
+/// All workers, behind their mailboxes. No worker ever waits for it.
 pub(crate) struct WorkerSource {
     owners: Vec<Owner>,
-    inbox: Inbox<Letter>,
+    inbox: Inbox<WorkerMessage>,
     registered: Registered,
     restoration: Arc<Restoration>,
-    /// Allocations that were read late, for the workers that they belong to.
+    /// Allocations that were read late, until their workers have room for them.
     late: VecDeque<Left>,
     /// The number of the latest comparison.
     round: u64,
@@ -54,30 +53,30 @@ pub(crate) struct WorkerSource {
     lost_count: bool,
 }
 
-/// A worker, and what it was asked.
+/// A worker, and the state of the questions to it.
 struct Owner {
     mail: Sender<Mail>,
     counters: Arc<Counters>,
-    /// Whether it was asked for changes and has not answered.
+    /// Whether it was asked for changes and has not answered yet.
     asked: bool,
     /// Whether it has not answered in time.
     late: bool,
     offer: Offer,
 }
 
-/// How far a worker is with offering all its allocations.
+/// The progress of a worker in offering all its allocations.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Offer {
-    /// Its mailbox had no room for the request.
+    /// The request was not sent yet, for example because its mailbox was full.
     Untold,
     Told,
-    /// All of them were given.
+    /// It has sent all of them.
     Given,
 }
 
 impl Owner {
-    /// Asks for changes where there are some, and for all of an offer. What finds a mailbox full is
-    /// tried again next time.
+    /// Asks for changes if there are some, and for all allocations of a comparison. A request that
+    /// finds the mailbox full is tried again next time.
     fn ask(&mut self, round: u64, limit: usize) {
         if self.offer == Offer::Untold && self.mail.send(Mail::OfferAll { round }).is_ok() {
             self.offer = Offer::Told;
@@ -95,7 +94,7 @@ impl Owner {
 impl WorkerSource {
     pub(crate) fn new(
         workers: Vec<(Sender<Mail>, Arc<Counters>)>,
-        inbox: Inbox<Letter>,
+        inbox: Inbox<WorkerMessage>,
         registered: Registered,
         restoration: Arc<Restoration>,
     ) -> Self {
@@ -120,20 +119,20 @@ impl WorkerSource {
         }
     }
 
-    /// Takes what lies in the inbox, waiting for `patience` until there is something.
+    /// Takes all messages in the inbox, waiting up to `patience` for the first.
     async fn receive(&mut self, patience: Duration) {
         let first = tokio::time::timeout(patience, self.inbox.next()).await;
         let mut next = first.ok().flatten();
-        while let Some(letter) = next {
-            self.read(letter);
+        while let Some(message) = next {
+            self.read(message);
             next = self.inbox.take();
         }
     }
 
-    fn read(&mut self, letter: Letter) {
-        match letter {
-            Letter::Pending => {}
-            Letter::Changes(from) => {
+    fn read(&mut self, message: WorkerMessage) {
+        match message {
+            WorkerMessage::Pending => {}
+            WorkerMessage::Changes(from) => {
                 let owner = &mut self.owners[usize::from(from.worker)];
                 (owner.asked, owner.late) = (false, false);
                 if from.offered == Some(self.round) {
@@ -150,7 +149,7 @@ impl WorkerSource {
         self.owners.iter_mut().for_each(|owner| owner.ask(self.round, limit));
     }
 
-    /// Gives the workers what was read late, as far as their mailboxes have room.
+    /// Sends late records to the workers, as long as their mailboxes have room.
     fn hand_over(&mut self) {
         while let Some(left) = self.late.pop_front() {
             let owner = &self.owners[left.worker(self.owners.len())];
@@ -162,7 +161,7 @@ impl WorkerSource {
         }
     }
 
-    fn is_anyone_awaited(&self) -> bool {
+    fn is_any_awaited(&self) -> bool {
         self.owners.iter().any(Owner::is_awaited)
     }
 }
@@ -171,12 +170,12 @@ impl Source for WorkerSource {
     async fn drain(&mut self, limit: usize, patience: Duration) -> Vec<Change> {
         let share = limit.div_ceil(self.owners.len()).max(1);
         self.ask(share);
-        if self.taken.is_empty() && !self.is_anyone_awaited() {
+        if self.taken.is_empty() && !self.is_any_awaited() {
             self.receive(patience).await;
             self.ask(share);
         }
         let deadline = Instant::now() + ANSWER;
-        while self.is_anyone_awaited() && Instant::now() < deadline {
+        while self.is_any_awaited() && Instant::now() < deadline {
             self.receive(deadline.saturating_duration_since(Instant::now())).await;
         }
         self.owners.iter_mut().for_each(|owner| owner.late = owner.asked);
@@ -185,7 +184,7 @@ impl Source for WorkerSource {
     }
 
     async fn offer_all(&mut self) {
-        // This comparison covers changes that were given up before; an answer to an earlier one
+        // This comparison covers changes that were lost before. An answer to an earlier comparison
         // does not count for it.
         self.lost_count = false;
         self.round += 1;
@@ -202,10 +201,7 @@ impl Source for WorkerSource {
 
     async fn adopt(&mut self, late: Restored) {
         let (left, ended) = self.restoration.sort(late);
-        tracing::info!(
-            records = left.len(),
-            "allocations of the process before this one, read late"
-        );
+        tracing::info!(records = left.len(), "allocations of the previous process read late");
         self.late.extend(left);
         self.taken.extend(ended.into_iter().map(Change::Delete));
         self.hand_over();
@@ -231,7 +227,7 @@ mod tests {
 
     struct World {
         source: WorkerSource,
-        outbox: Outbox<Letter>,
+        outbox: Outbox<WorkerMessage>,
         mailboxes: Vec<Receiver<Mail>>,
         counters: Vec<Arc<Counters>>,
     }
@@ -260,22 +256,22 @@ mod tests {
             }
         }
 
-        /// What the worker finds in its mailbox: the comparison that it is to offer to, and whether
+        /// The content of the worker's mailbox: the comparison to which it must offer, and whether
         /// it is asked for changes.
         fn mail(&mut self, worker: usize) -> (Option<u64>, bool) {
             let (mut round, mut asked) = (None, false);
             self.mailboxes[worker].drain(100, |mail| match mail {
                 Mail::OfferAll { round: this } => round = Some(this),
                 Mail::Changes { .. } => asked = true,
-                _ => panic!("a letter that was not sent"),
+                _ => panic!("a report that was not sent"),
             });
             (round, asked)
         }
 
         fn answer(&self, worker: u16, offered: Option<u64>, ended: &[u64]) {
             let changes = ended.iter().map(|id| Change::Delete(RecordId(*id))).collect();
-            let letter = Changes { worker, changes, offered, ..Changes::default() };
-            assert!(self.outbox.send(Letter::Changes(Box::new(letter))).is_ok());
+            let report = Changes { worker, changes, offered, ..Changes::default() };
+            assert!(self.outbox.send(WorkerMessage::Changes(Box::new(report))).is_ok());
         }
     }
 

@@ -1,3 +1,5 @@
+//! A worker's changes for the store: announced once, and sent when the control side asks for them.
+
 use causeway_relay::{AllocationRecord, Change, FiveTuple, Ledger, Now, Server, Transport};
 use causeway_store::{self as store, RecordId};
 use rand::CryptoRng;
@@ -7,40 +9,40 @@ use crate::clients::proxied::Proxied;
 use crate::counters::Counters;
 use crate::inbox::Outbox;
 use crate::records::to_store;
-use crate::store::directory::{Changes, Letter};
+use crate::store::directory::{Changes, WorkerMessage};
 
-/// What a worker has to tell the store. It rings once and then waits to be asked: the worker never
-/// waits for anybody.
+/// A worker's changes for the store. It announces them with one message, and sends them when it is
+/// asked, so that the worker never waits.
 pub(crate) struct Journal {
     worker: u16,
-    out: Outbox<Letter>,
-    /// Whether the control side knows that there is something.
-    rung: bool,
-    /// The latest comparison that all allocations are offered to.
+    out: Outbox<WorkerMessage>,
+    /// Whether the control side knows that changes wait.
+    announced: bool,
+    /// Number of the latest comparison that all allocations are offered to.
     round: u64,
-    /// A letter that found no room: the next one carries what is in it.
+    /// A message that found no room; the next one includes its changes.
     unsent: Option<Box<Changes>>,
-    /// The server stops: records of allocations that end with it are deleted.
+    /// Whether the server stops: records of allocations that end with it are deleted.
     stopping: bool,
 }
 
 impl Journal {
-    pub(crate) fn new(worker: u16, out: Outbox<Letter>) -> Self {
-        Self { worker, out, rung: false, round: 0, unsent: None, stopping: false }
+    pub(crate) fn new(worker: u16, out: Outbox<WorkerMessage>) -> Self {
+        Self { worker, out, announced: false, round: 0, unsent: None, stopping: false }
     }
 
-    /// Shows how much waits, and rings when the control side does not know of it.
-    pub(crate) fn ring(&mut self, counters: &Counters, unwritten: usize) {
-        if let Some(letter) = self.unsent.take() {
-            self.send(letter);
+    /// Updates the number of waiting changes, and announces them unless that is done already.
+    pub(crate) fn announce(&mut self, counters: &Counters, unwritten: usize) {
+        if let Some(message) = self.unsent.take() {
+            self.send(message);
         }
         let waiting = self.show(counters, unwritten);
-        if !self.rung && waiting > 0 {
-            self.rung = self.out.send(Letter::Pending).is_ok();
+        if !self.announced && waiting > 0 {
+            self.announced = self.out.send(WorkerMessage::Pending).is_ok();
         }
     }
 
-    /// Gives up to `limit` changes.
+    /// Sends up to `limit` changes.
     pub(crate) fn give<L: Ledger, R: CryptoRng>(
         &mut self,
         counters: &Counters,
@@ -48,30 +50,30 @@ impl Journal {
         proxied: &Proxied,
         (now, limit): (Now, usize),
     ) {
-        let mut letter = self.unsent.take().unwrap_or_default();
-        letter.worker = self.worker;
-        while letter.changes.len() < limit {
+        let mut message = self.unsent.take().unwrap_or_default();
+        message.worker = self.worker;
+        while message.changes.len() < limit {
             match server.poll_change() {
                 Some(Change::Changed(id)) => {
-                    letter.changes.extend(
+                    message.changes.extend(
                         server
                             .export(now, id)
                             .map(|allocation| self.change(&allocation, proxied, now)),
                     );
                 }
                 Some(Change::Ended(record)) => {
-                    letter.changes.push(store::Change::Delete(RecordId(record)));
+                    message.changes.push(store::Change::Delete(RecordId(record)));
                 }
-                Some(Change::Everything) => letter.lost_count = true,
+                Some(Change::Everything) => message.lost_count = true,
                 None => break,
             }
         }
-        letter.offered = (server.offer_left() == 0).then_some(self.round);
-        self.rung = false;
-        // Before the letter leaves: who reads it goes by this number. Where it did not leave, it
-        // waits itself.
+        message.offered = (server.offer_left() == 0).then_some(self.round);
+        self.announced = false;
+        // Before the message leaves, because its reader relies on this number. If it does not
+        // leave, its changes count as waiting.
         self.show(counters, server.unwritten());
-        self.send(letter);
+        self.send(message);
         if self.unsent.is_some() {
             self.show(counters, server.unwritten());
         }
@@ -86,15 +88,15 @@ impl Journal {
         store::Change::Put(Box::new(to_store(allocation, proxy, now.unix)))
     }
 
-    /// The server stops: what goes on in another process is written as it stands now, and what does
-    /// not is deleted.
+    /// Prepares for shutdown: writes the current state of allocations that outlive the process, and
+    /// deletes the records of the others.
     pub(crate) fn stop<L: Ledger, R: CryptoRng>(&mut self, server: &mut Server<L, R>) {
         self.stopping = true;
         server.note_all();
     }
 
-    /// Offers all allocations to the comparison of this number: the letter with the last of them
-    /// names it.
+    /// Offers all allocations to the comparison of this number. The message with the last of them
+    /// contains the number.
     pub(crate) fn offer_all<L: Ledger, R: CryptoRng>(
         &mut self,
         counters: &Counters,
@@ -106,19 +108,18 @@ impl Journal {
         self.show(counters, server.unwritten());
     }
 
-    /// The number that the control side goes by: more than none while there is anything to be asked
-    /// for.
+    /// Updates the counter of waiting changes, by which the control side decides whether to ask.
     fn show(&self, counters: &Counters, unwritten: usize) -> usize {
         let waiting =
-            unwritten + self.unsent.as_ref().map_or(0, |letter| letter.changes.len().max(1));
+            unwritten + self.unsent.as_ref().map_or(0, |message| message.changes.len().max(1));
         counters.unwritten.set(waiting as u64);
         waiting
     }
 
-    fn send(&mut self, letter: Box<Changes>) {
-        // The control side asks for one answer at a time, so its box has room; where it has not,
-        // nothing may be missed.
-        if let Err(Letter::Changes(back)) = self.out.send(Letter::Changes(letter)) {
+    fn send(&mut self, message: Box<Changes>) {
+        // The control side asks for one answer at a time, so its mailbox has room. If it has none,
+        // no change may be lost.
+        if let Err(WorkerMessage::Changes(back)) = self.out.send(WorkerMessage::Changes(message)) {
             self.unsent = Some(back);
         }
     }
@@ -167,7 +168,7 @@ mod tests {
         Server::new(config, Arc::new(realm), Unlimited, rand::make_rng())
     }
 
-    /// So many allocations come and go.
+    /// Creates and ends a number of allocations.
     fn churn(server: &mut Server<Unlimited, StdRng>, times: u64) {
         let address = RelayedTransportAddress {
             bound: ([127, 0, 0, 1], 50_000).into(),
@@ -197,42 +198,42 @@ mod tests {
         }
     }
 
-    fn changes(letter: Option<Letter>) -> Changes {
-        match letter {
-            Some(Letter::Changes(changes)) => *changes,
-            Some(Letter::Pending) => panic!("it was asked for already"),
-            None => panic!("no letter"),
+    fn changes(message: Option<WorkerMessage>) -> Changes {
+        match message {
+            Some(WorkerMessage::Changes(changes)) => *changes,
+            Some(WorkerMessage::Pending) => panic!("it was asked for already"),
+            None => panic!("no message"),
         }
     }
 
     #[test]
-    fn h47_a_letter_that_finds_no_room_is_kept_and_counts() {
+    fn h47_a_message_that_finds_no_room_is_kept_and_counts() {
         let (out, mut inbox) = inbox(1);
         let (mut journal, mut server, counters) =
             (Journal::new(3, out.clone()), server(), Counters::default());
         churn(&mut server, 5000);
-        assert!(out.send(Letter::Pending).is_ok());
+        assert!(out.send(WorkerMessage::Pending).is_ok());
         journal.give(&counters, &mut server, &Proxied::default(), (NOW, 10));
         assert!(counters.unwritten.value() > 0, "it is still to be asked for");
         // What changes until there is room comes with it.
         churn(&mut server, 2);
         journal.offer_all(&counters, &mut server, 7);
         journal.give(&counters, &mut server, &Proxied::default(), (NOW, 10));
-        assert!(matches!(inbox.take(), Some(Letter::Pending)));
-        journal.ring(&counters, server.unwritten());
-        let letter = changes(inbox.take());
-        assert!(letter.lost_count, "that changes were given up is not forgotten");
-        assert_eq!((letter.worker, letter.changes.len(), letter.offered), (3, 2, Some(7)));
+        assert!(matches!(inbox.take(), Some(WorkerMessage::Pending)));
+        journal.announce(&counters, server.unwritten());
+        let message = changes(inbox.take());
+        assert!(message.lost_count, "that changes were given up is not forgotten");
+        assert_eq!((message.worker, message.changes.len(), message.offered), (3, 2, Some(7)));
         assert_eq!(counters.unwritten.value(), 0);
     }
 
     #[test]
-    fn h47_the_counter_says_what_is_left_before_the_letter_leaves() {
+    fn h47_the_counter_says_what_is_left_before_the_message_leaves() {
         let (out, mut inbox) = inbox(4);
         let (mut journal, mut server, counters) =
             (Journal::new(0, out), server(), Counters::default());
         churn(&mut server, 5);
-        // Nothing has run since: what the control side reads beside a letter is right already.
+        // Nothing has run since: what the control side reads beside a message is right already.
         journal.give(&counters, &mut server, &Proxied::default(), (NOW, 2));
         assert_eq!((changes(inbox.take()).changes.len(), counters.unwritten.value()), (2, 3));
         journal.offer_all(&counters, &mut server, 1);

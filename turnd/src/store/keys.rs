@@ -1,5 +1,5 @@
-//! Users that are kept in the store: workers ask, the control side looks up and answers, and nobody
-//! waits for anybody (H45).
+//! Users that are kept in the store: workers ask for a key, and a task of the control side looks it
+//! up and answers. No worker waits (H45).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,31 +21,31 @@ use crate::inbox::{Inbox, Outbox, inbox};
 use crate::mail::Mail;
 use crate::mail::tell_all;
 
-/// Questions of all workers that may wait; beyond it nobody is asked, and the client sends its
-/// request again.
+/// Maximum number of waiting questions of all workers. Beyond it a question is dropped, and the
+/// client retransmits its request.
 const QUESTIONS: usize = 4096;
-/// Look-ups at once.
+/// Maximum number of concurrent look-ups.
 const AT_ONCE: usize = 256;
-/// Secrets are asked for again after so long, or when the store says that something has changed.
+/// How often to read the secrets again, unless the store reports a change earlier.
 const SECRETS_AGAIN: Duration = Duration::from_secs(60);
-/// The same, while they could not be had.
+/// How often to retry while the secrets cannot be read.
 const SECRETS_RETRY: Duration = Duration::from_secs(1);
 
-/// A worker wants to know a user's key.
+/// A worker's question for a user's key.
 struct Question {
     worker: u16,
     username: Box<str>,
 }
 
-/// What a worker asks by.
+/// A worker's way to ask for keys.
 #[derive(Clone)]
 pub(crate) struct KeyQuestions(Outbox<Question>);
 
 impl KeyQuestions {
-    /// Asks, unless too many questions wait.
+    /// Asks for a key, unless too many questions wait.
     pub(crate) fn ask(&self, worker: u16, username: Box<str>) {
-        // Where there is no room, whoever waits for the answer is dropped in time, and asks again
-        // by its retransmission.
+        // If there is no room, the parked request times out, and the client's retransmission asks
+        // again.
         let _unasked = self.0.send(Question { worker, username });
     }
 }
@@ -59,11 +59,11 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// The users of the store, if the configuration says that there are any. Connects to nobody
-    /// yet.
+    /// Creates the look-up of the store's users without connecting; `None` if the configuration
+    /// does not use them.
     ///
     /// # Errors
-    /// The store's URL cannot be used.
+    /// The store's URL is not usable.
     pub(crate) fn new(config: &Config) -> Result<Option<Self>> {
         let (Some(store), Some(protection)) = (&config.store, config.auth.from_store) else {
             return Ok(None);
@@ -75,13 +75,13 @@ impl Keys {
         Ok(Some(Self { users, realm: config.realm.as_str().into(), outbox, inbox }))
     }
 
-    /// What a worker asks by.
+    /// Creates a worker's way to ask for keys.
     pub(crate) fn questions(&self) -> KeyQuestions {
         KeyQuestions(self.outbox.clone())
     }
 
-    /// Starts the tasks that answer and that follow what changes. `authenticator` is the realm as
-    /// the configuration has it. What it yields is for the metrics.
+    /// Starts the tasks that answer questions and follow changes. `authenticator` is the realm as
+    /// configured. Returns a source of metrics.
     pub(crate) fn start(
         self,
         runtime: &Handle,
@@ -90,37 +90,37 @@ impl Keys {
     ) -> impl Fn(&mut Samples) + Send + Sync + use<> {
         let changes = self.users.changes();
         let users = Arc::clone(&self.users);
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(Shared {
             users: Arc::clone(&users),
             realm: self.realm,
             workers,
             secrets_known: AtomicBool::new(false),
         });
         runtime.spawn(async move { users.watch().await });
-        runtime.spawn(follow(Arc::clone(&desk), authenticator, changes));
-        runtime.spawn(answer(desk, self.inbox));
+        runtime.spawn(follow(Arc::clone(&shared), authenticator, changes));
+        runtime.spawn(answer(shared, self.inbox));
         let users = self.users;
         move |samples: &mut Samples| collect(samples, &users)
     }
 }
 
-/// What the tasks share.
-struct Desk {
+/// The state that the tasks share.
+struct Shared {
     users: Arc<Users>,
     realm: Box<str>,
     workers: Vec<Sender<Mail>>,
-    /// Until the secrets are known, a name that is nobody's may still be one that a secret has
-    /// minted.
+    /// Whether the secrets were read. Until then, an unknown name may still be one that a secret
+    /// has minted.
     secrets_known: AtomicBool,
 }
 
-impl Desk {
+impl Shared {
     async fn look_up(self: Arc<Self>, question: Question) -> (Question, KeyAnswer) {
         let mut changes = self.users.changes();
         loop {
             changes.mark_unchanged();
             let lookup = self.users.lookup(&self.realm, &question.username).await;
-            // What was asked before a change and answered after it counts no more.
+            // An answer to a question from before a change is outdated.
             if changes.has_changed().unwrap_or(false) {
                 continue;
             }
@@ -135,18 +135,18 @@ impl Desk {
     }
 }
 
-/// Takes questions and hands out answers.
-async fn answer(desk: Arc<Desk>, mut inbox: Inbox<Question>) {
+/// Takes questions and sends the answers.
+async fn answer(shared: Arc<Shared>, mut inbox: Inbox<Question>) {
     let mut lookups = JoinSet::new();
     loop {
         tokio::select! {
             question = inbox.next(), if lookups.len() < AT_ONCE => {
                 let Some(question) = question else { return };
-                lookups.spawn(Arc::clone(&desk).look_up(question));
+                lookups.spawn(Arc::clone(&shared).look_up(question));
             }
             Some(Ok((question, answer))) = lookups.join_next() => {
-                if let Some(worker) = desk.workers.get(usize::from(question.worker)) {
-                    // A worker whose mailbox is full gets on without: its client sends the request again.
+                if let Some(worker) = shared.workers.get(usize::from(question.worker)) {
+                    // A full mailbox loses the answer: the client retransmits its request.
                     drop(worker.send(Mail::Key { username: question.username, answer }));
                 }
             }
@@ -154,36 +154,36 @@ async fn answer(desk: Arc<Desk>, mut inbox: Inbox<Question>) {
     }
 }
 
-/// Has the workers forget what has changed, and gives them the realm with the secrets of the store.
-async fn follow(desk: Arc<Desk>, base: Arc<Authenticator>, mut changes: watch::Receiver<u64>) {
+/// Makes the workers forget keys after a change, and sends them the realm with the store's secrets.
+async fn follow(shared: Arc<Shared>, base: Arc<Authenticator>, mut changes: watch::Receiver<u64>) {
     let mut applied = Vec::new();
     loop {
-        let again = match desk.users.secrets(&desk.realm).await {
+        let again = match shared.users.secrets(&shared.realm).await {
             Ok(secrets) => {
                 if secrets != applied {
                     let minting = secrets
                         .iter()
                         .map(|secret| RestSecret::new(&secret.secret).until(secret.not_after));
                     tell_all(
-                        &desk.workers,
+                        &shared.workers,
                         &Command::SetAuthenticator(Arc::new(base.with_rest_secrets(minting))),
                     )
                     .await;
-                    tracing::info!(secrets = secrets.len(), "REST secrets of the store");
+                    tracing::info!(secrets = secrets.len(), "REST secrets read from the store");
                     applied = secrets;
                 }
-                desk.secrets_known.store(true, Ordering::Relaxed);
+                shared.secrets_known.store(true, Ordering::Relaxed);
                 SECRETS_AGAIN
             }
             Err(_) => SECRETS_RETRY,
         };
         if let Ok(Ok(())) = timeout(again, changes.changed()).await {
-            tell_all(&desk.workers, &Command::ForgetKeys).await;
+            tell_all(&shared.workers, &Command::ForgetKeys).await;
         }
     }
 }
 
-/// A user with the keys that the store has: one an algorithm, one at least.
+/// A credential with the keys from the store: one per algorithm, at least one.
 fn credential(username: &str, keys: &UserKeys) -> Option<Arc<Credential>> {
     let key = |key: &LongTermKey| match key.algorithm() {
         KeyAlgorithm::Md5 => Key::from_md5(key.as_bytes()),
@@ -198,16 +198,17 @@ fn credential(username: &str, keys: &UserKeys) -> Option<Arc<Credential>> {
     Some(Arc::new(keys_here.fold(credential, Credential::with_key)))
 }
 
-const LOOKUPS: Family =
-    Family::counter("store_user_lookups", "Look-ups of users in the store, by what they ended in");
-const MALFORMED: Family = Family::counter(
-    "store_users_malformed",
-    "Users and secrets of the store that cannot be taken as they are",
+const LOOKUPS: Family = Family::counter(
+    "store_user_lookups",
+    "Look-ups of users in the store, by the source of the answer",
 );
-const REVOCATIONS: Family =
-    Family::counter("store_user_changes", "Times that users or secrets had changed in the store");
-const CACHED: Family =
-    Family::gauge("store_users_cached", "Users of the store that are remembered");
+const MALFORMED: Family =
+    Family::counter("store_users_malformed", "Malformed users and secrets in the store");
+const REVOCATIONS: Family = Family::counter(
+    "store_user_changes",
+    "Changes of users or secrets that were noticed in the store",
+);
+const CACHED: Family = Family::gauge("store_users_cached", "Cached users of the store");
 
 fn collect(samples: &mut Samples, users: &Users) {
     let report = users.report();

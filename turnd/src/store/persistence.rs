@@ -1,4 +1,5 @@
-//! What outlives the process: claimed and restored at the start, written while it runs.
+//! The server's place in the store: claimed and restored at the start, written by a task while the
+//! server runs.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,23 +20,23 @@ use crate::counters::Counters;
 use crate::inbox::{Inbox, Outbox, inbox};
 use crate::mail::Mail;
 use crate::records::{Left, Restoring};
-use crate::store::directory::{Letter, WorkerSource};
+use crate::store::directory::{WorkerMessage, WorkerSource};
 use crate::store::journal::Journal;
 use crate::store::registry::Registered;
 use crate::store::restoration::{Restoration, TAKEN};
 
-/// At the end, so long is left for writing what is not written.
+/// Maximum time for writing the remaining changes at shutdown.
 const LAST: Duration = Duration::from_secs(2);
-/// Accounts that wait while the store is away, in number and in bytes.
+/// Maximum number and bytes of accounting entries that wait while the store is away.
 const SPOOL: (usize, usize) = (100_000, 32 << 20);
 
-/// The store of a node that this process holds.
+/// The store of the node whose name this process has claimed.
 pub(crate) struct Persistence {
-    /// Let go when the process ends.
+    /// Released when the process ends.
     lock: NodeLock,
     redis: Redis,
-    inbox: Inbox<Letter>,
-    outbox: Outbox<Letter>,
+    inbox: Inbox<WorkerMessage>,
+    outbox: Outbox<WorkerMessage>,
     accounts: (Outbox<Bundle>, Inbox<Bundle>),
     spool: Accounting,
     records: Vec<Left>,
@@ -43,11 +44,11 @@ pub(crate) struct Persistence {
 }
 
 impl Persistence {
-    /// Holds the node's name, and reads what the process before this one left.
+    /// Claims the node's name, and reads the records of the previous process.
     ///
     /// # Errors
-    /// Another server has the name, on this host or another, or the URL cannot be used. A store
-    /// that is not there is no error.
+    /// Another server has the name, on this host or another, or the URL is not usable. A store that
+    /// is away is no error.
     pub(crate) fn claim(
         store: &Store,
         realm: &str,
@@ -67,12 +68,17 @@ impl Persistence {
         match &restored.outcome {
             Outcome::Complete => {}
             Outcome::Incomplete(error) if error.kind == ErrorKind::Fenced => anyhow::bail!(
-                "store.node_id: {}; give this server another name, end the other, or take the name from it with --take-over",
+                "store.node_id: {}; give this server another name, stop the other one, or take the \
+                 name from it with --take-over",
                 error.text
             ),
             Outcome::Incomplete(error) => {
                 let kind = error.kind.name();
-                tracing::warn!(kind, error = %error.text, "the store cannot be read yet; opening without what it may hold");
+                tracing::warn!(
+                    kind,
+                    error = %error.text,
+                    "cannot read the store; starting without the records it may have"
+                );
             }
         }
         let (outbox, inbox) = inbox(4 * workers + 16);
@@ -84,22 +90,22 @@ impl Persistence {
         Ok(Self { lock, redis, inbox, outbox, accounts, spool, records, restoration })
     }
 
-    /// What a worker tells the store by.
+    /// Creates the journal of a worker.
     pub(crate) fn journal(&self, worker: u16) -> Journal {
         Journal::new(worker, self.outbox.clone())
     }
 
-    /// Where accounts wait for the store.
+    /// The spool in which accounting entries wait for the store.
     pub(crate) fn spool(&self) -> Accounting {
         self.spool.clone()
     }
 
-    /// The way of a worker's accounts to the control side.
+    /// The mailbox for a worker's accounting entries.
     pub(crate) fn accounts(&self) -> Outbox<Bundle> {
         self.accounts.0.clone()
     }
 
-    /// Brings back what belongs to a worker: `restore` does it for one allocation.
+    /// Restores a worker's allocations by calling `restore` for each.
     pub(crate) fn restore(
         &mut self,
         worker: u16,
@@ -122,13 +128,13 @@ impl Persistence {
         }
     }
 
-    /// Says how restoring went.
+    /// Logs how many allocations were restored.
     pub(crate) fn report(&self) {
         self.restoration.report();
     }
 
-    /// The task that writes, until `stop` resolves and a last time then; the metrics of it, and how
-    /// it stands.
+    /// Returns the task that writes until `stop` resolves, and then the rest; its metrics; and its
+    /// status.
     pub(crate) fn writer(
         self,
         workers: Vec<(Sender<Mail>, Arc<Counters>)>,
@@ -162,8 +168,7 @@ impl Persistence {
     }
 }
 
-const STATE: Family =
-    Family::gauge("store_state", "How the store stands: 1 for the state that it is in");
+const STATE: Family = Family::gauge("store_state", "State of the store: 1 for the current state");
 const LAG: Family =
     Family::gauge("store_lag", "Age of the oldest change that is not known to be written")
         .unit(Unit::Seconds);
@@ -171,20 +176,19 @@ const UNWRITTEN: Family =
     Family::gauge("store_unwritten", "Changes that are not known to be written");
 const WRITTEN: Family = Family::counter("store_written", "Changes written");
 const COMPARED: Family = Family::counter("store_comparisons", "Comparisons of the whole directory");
-const STALE: Family = Family::counter(
-    "store_stale_deleted",
-    "Records that were found in the store and belonged to nobody",
-);
+const STALE: Family =
+    Family::counter("store_stale_deleted", "Stale records found in the store and deleted");
 const ERRORS: Family = Family::counter("store_errors", "Errors of the store");
 const RESTORED: Family =
-    Family::counter("store_records_restored", "Allocations brought back at the start");
+    Family::counter("store_records_restored", "Allocations restored at the start");
 const RESTORED_LATE: Family = Family::counter(
     "store_records_restored_late",
-    "Allocations brought back later, since the store could not be read in time or another program held the port",
+    "Allocations restored later: the store could not be read in time, or another program used the \
+     port",
 );
 const NOT_RESTORED: Family = Family::counter(
     "store_records_not_restored",
-    "Records that could not be brought back, or not at the start",
+    "Records that could not be restored, or not at the start",
 );
 const SPOOLED: Family =
     Family::gauge("store_accounting_entries", "Accounting entries that wait for the store");
@@ -194,16 +198,14 @@ const TRIMMED: Family = Family::counter(
 );
 const STREAM: Family = Family::gauge(
     "store_accounting_stream_entries",
-    "Entries of the accounting stream, as far as the store tells",
+    "Entries of the accounting stream, if the store says so",
 );
 const MISSING: Family = Family::counter(
     "store_records_missing",
-    "Records of live allocations that a random sample has found gone",
+    "Records of live allocations found missing by random samples",
 );
-const MAY_EVICT: Family = Family::gauge(
-    "store_may_evict",
-    "Whether the store may evict records when it is full, as far as it tells",
-);
+const MAY_EVICT: Family =
+    Family::gauge("store_may_evict", "Whether a full store may evict records, if it says so");
 const SPOOL_LOST: Family = Family::counter("store_accounting_lost", "Accounting entries lost");
 
 fn collect(

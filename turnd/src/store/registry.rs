@@ -1,4 +1,4 @@
-//! This node's report to the fleet: where clients reach it from outside.
+//! This node's report to the fleet: the addresses at which clients reach it from outside.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,8 +11,8 @@ use causeway_store::NodeReport;
 
 use crate::config::{Config, RelayAddress};
 
-/// What this node tells the fleet of itself, put together anew for each report: addresses come and
-/// go, and certificates are renewed (H55).
+/// The data of this node's report. Each report is built from the current state, because addresses
+/// come and go, and certificates are renewed (H55).
 #[derive(Default)]
 pub(crate) struct Registered {
     listen: Vec<Listen>,
@@ -37,12 +37,12 @@ impl Registered {
         }
     }
 
-    /// The name in it, to be set when certificates change.
+    /// The TLS name, for the task that updates it when certificates change.
     pub(crate) fn tls_name(&self) -> TlsName {
         self.tls_name.clone()
     }
 
-    /// The report at this moment.
+    /// Builds the report.
     pub(crate) fn report(&mut self, allocations: u64) -> NodeReport {
         let Self { listen, relays, interfaces, .. } = self;
         NodeReport {
@@ -55,12 +55,12 @@ impl Registered {
     }
 }
 
-/// The name that clients ask for over TLS and DTLS; empty: none.
+/// The name that clients verify over TLS and DTLS; empty for none.
 #[derive(Clone, Default)]
 pub(crate) struct TlsName(Arc<Mutex<String>>);
 
 impl TlsName {
-    /// Takes it from the certificates that are shown now.
+    /// Takes the name from the current certificates.
     pub(crate) fn set(&self, identities: &[Arc<Identity>]) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
             tls_name(identities).unwrap_or_default();
@@ -71,32 +71,34 @@ impl TlsName {
     }
 }
 
-/// The addresses of this host's interfaces.
+/// Lists the addresses of this host's interfaces.
 struct Interfaces {
     read: fn() -> io::Result<Vec<IpAddr>>,
-    /// Whether it was said that they cannot be listed.
-    told: bool,
+    /// Whether a failure was logged already.
+    has_warned: bool,
 }
 
 impl Default for Interfaces {
     fn default() -> Self {
         Self {
             read: || Ok(if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect()),
-            told: false,
+            has_warned: false,
         }
     }
 }
 
 impl Interfaces {
-    /// All of them; where no netlink socket is allowed, those that this host sends to the Internet
-    /// from.
+    /// All addresses. If a netlink socket is not allowed, the source addresses of the default
+    /// routes.
     fn list(&mut self) -> Vec<IpAddr> {
         match (self.read)() {
             Ok(addresses) => addresses,
             Err(error) => {
-                if !std::mem::replace(&mut self.told, true) {
-                    let what = "the addresses of the interfaces cannot be listed; the registry names those of the default routes";
-                    tracing::warn!(%error, "{what}");
+                if !std::mem::replace(&mut self.has_warned, true) {
+                    tracing::warn!(
+                        %error,
+                        "cannot list interface addresses; registering those of the default routes"
+                    );
                 }
                 SOMEWHERE
                     .into_iter()
@@ -107,14 +109,14 @@ impl Interfaces {
     }
 }
 
-/// Documentation addresses: nothing is sent to them.
+/// Documentation addresses, as destinations of the default routes; no packet is sent.
 const SOMEWHERE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
 ];
 
-/// Each transport at each address that a client can be sent to. A listener that only proxies reach
-/// has none that we know.
+/// Each transport at each address at which clients reach it. The outer address of a listener behind
+/// proxies is unknown, so it has none.
 fn addresses(
     listeners: &[Listen],
     relays: &[RelayAddress],
@@ -131,9 +133,9 @@ fn addresses(
     found
 }
 
-/// A listener's address as clients see it: the external one of the relay's addresses, where it is
-/// one of them or all of its family; or else, of all, the interfaces' addresses that the Internet
-/// reaches, or those that the network does.
+/// A listener's addresses as clients see them. A relay address, or a wildcard whose family has
+/// relay addresses, is seen as the advertised ones. Another wildcard is seen at the public
+/// interface addresses, or at all of them if none is public.
 fn outside(
     listened: IpAddr,
     relays: &[RelayAddress],
@@ -160,8 +162,7 @@ fn outside(
     if public.is_empty() { usable } else { public }
 }
 
-/// A name that the first certificate is for, as ALTERNATE-DOMAIN wants one: no wildcard and no
-/// address.
+/// A name of the first certificate that ALTERNATE-DOMAIN can carry: no wildcard and no address.
 fn tls_name(identities: &[Arc<Identity>]) -> Option<String> {
     identities
         .first()?
@@ -212,8 +213,8 @@ mod tests {
     #[test]
     fn h55_without_a_list_the_addresses_of_the_routes_are_named() {
         let mut interfaces =
-            Interfaces { read: || Err(io::Error::from_raw_os_error(97)), told: false };
-        assert!(interfaces.list().iter().all(|ip| !ip.is_unspecified()) && interfaces.told);
+            Interfaces { read: || Err(io::Error::from_raw_os_error(97)), has_warned: false };
+        assert!(interfaces.list().iter().all(|ip| !ip.is_unspecified()) && interfaces.has_warned);
     }
 
     #[test]

@@ -47,14 +47,14 @@ impl Worker {
             duration: ended.duration,
             reason: ended.reason.name(),
         };
-        accounts::tell(&account, Some(&self.session(&ended.client)), Some(ended.allocation));
+        accounts::log_entry(&account, Some(&self.session(&ended.client)), Some(ended.allocation));
         self.accounts.put(account);
     }
 
     /// Writes the last account of an allocation of the previous process that cannot be restored.
     pub(super) fn account_left(&mut self, now: Sample, record: &Record) {
         let account = accounts::account_of_record(now.unix, self.server.realm(), record, TAKEN);
-        accounts::tell(&account, None, None);
+        accounts::log_entry(&account, None, None);
         self.accounts.put(account);
     }
 
@@ -80,7 +80,7 @@ impl Worker {
             return;
         }
         let account = accounts::account(now.unix, event, self.server.realm(), &allocation, reason);
-        accounts::tell(&account, Some(&self.session(&allocation.five_tuple)), Some(id));
+        accounts::log_entry(&account, Some(&self.session(&allocation.five_tuple)), Some(id));
         self.accounts.put(account);
     }
 

@@ -134,7 +134,7 @@ impl Waker {
     /// without this message.
     fn wake(&self) {
         if !self.woken.swap(true, Ordering::AcqRel) {
-            let _ = self.mailbox.send(Mail::Crossing);
+            let _ = self.mailbox.send(Mail::Lanes);
         }
     }
 }

@@ -3,13 +3,15 @@
 //!
 //! `deliver` carries verdicts to the sockets, `relay_to_relay` and `lanes` to other clients of this
 //! process; `effects` does what the core asks for, `search` finds relayed ports, `restore` brings
-//! stored allocations back, `account` writes accounts, `logging` the log.
+//! stored allocations back, `account` writes accounts, `logging` the log;
+//! `parts` makes a worker.
 
 mod account;
 mod deliver;
 mod effects;
 mod lanes;
 mod logging;
+mod parts;
 mod relay_to_relay;
 mod restore;
 mod search;
@@ -17,9 +19,7 @@ mod search;
 mod tests;
 
 pub(crate) use lanes::Lanes;
-pub(crate) use logging::LoggedReasons;
-pub(crate) use restore::Waiting;
-pub(crate) use search::Searches;
+pub(crate) use parts::{Parts, Shared};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use causeway_daemon::log::{self, LimitedAnswers};
+use causeway_daemon::service::listeners::UdpListener;
 use causeway_net::{
     Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Rejection, Sample,
     Service, SocketKey, StreamEnd, StreamInfo, UdpOptions,
@@ -45,9 +46,12 @@ use crate::mail::Mail;
 use crate::ports::holders::Holders;
 use crate::ports::pool::PortPools;
 use crate::ports::reservations::Reservations;
-use crate::ports::sockets::{ListenerSocket, RelaySockets, Socket};
+use crate::ports::sockets::{RelaySockets, Socket};
 use crate::store::journal::Journal;
 use crate::store::keys::KeyQuestions;
+use logging::LoggedReasons;
+use restore::Waiting;
+use search::Searches;
 
 /// Maximum number of connections without an allocation that are closed in one turn.
 const ENDINGS: usize = 64;
@@ -58,7 +62,7 @@ pub(crate) struct Worker {
     pub(crate) server: Server<UserQuota, StdRng>,
     /// The ledger of `server`: it also tells why an allocation was refused.
     pub(crate) quota: UserQuota,
-    pub(crate) listeners: Vec<ListenerSocket>,
+    pub(crate) listeners: Vec<UdpListener>,
     pub(crate) relays: RelaySockets,
     pub(crate) connections: Connections,
     /// The proxies of plain UDP clients that have one.
@@ -199,7 +203,7 @@ impl Service for Worker {
             }
             Mail::Adopt(left) => self.restore_late(now, left, io),
             // It has woken the loop; the lanes are looked into at the end of the turn.
-            Mail::Crossing => {}
+            Mail::Lanes => {}
         }
     }
 
@@ -253,7 +257,7 @@ impl Service for Worker {
         self.hand_over_datagrams(now);
         self.accounts.send(now.monotonic);
         if let Some(journal) = &mut self.journal {
-            journal.ring(&self.counters, self.server.unwritten());
+            journal.announce(&self.counters, self.server.unwritten());
         }
         self.counters.fill(&self.server.gauges());
     }

@@ -144,7 +144,6 @@ mod tests {
     use causeway_wire::TransactionId;
 
     use super::*;
-    use crate::listeners::Listeners;
     use crate::records::to_store;
     use crate::worker::tests::prepared;
 
@@ -164,7 +163,7 @@ mod tests {
             "--relay-ports",
             "21000-21199",
         ];
-        prepared(&flags, 0, Listeners::default())
+        prepared(&flags)
     }
 
     fn left(bound: SocketAddr) -> Box<Left> {

@@ -289,7 +289,6 @@ mod tests {
     use causeway_relay::AllocationId;
 
     use super::*;
-    use crate::listeners::Listeners;
     use crate::worker::tests::prepared;
 
     const PORTS: RangeInclusive<u16> = 21_000..=21_199;
@@ -302,7 +301,7 @@ mod tests {
         let ports = format!("{}-{}", PORTS.start(), PORTS.end());
         let flags =
             ["--relay-address", addresses, "--relay-ports", &ports, "--set", "relay.scope=private"];
-        prepared(&flags, 0, Listeners::default())
+        prepared(&flags)
     }
 
     /// Sockets of other programs at the ports of an address that `held` selects. Each test has an
@@ -476,7 +475,7 @@ mod tests {
             "--set",
             "net.freebind=true",
         ];
-        let mut server = prepared(&flags, 0, Listeners::default());
+        let mut server = prepared(&flags);
         assert!(
             find(&mut server, NOW, Among::Any)
                 .0

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 
+use causeway_daemon::service::listeners::Listeners;
 use causeway_net::{
     Clock, DatagramListenerOptions, Descriptors, EventLoop, Mailbox, UdpOptions, UdpSocket,
 };
@@ -10,10 +11,8 @@ use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
 use super::lanes::Heading;
 use super::*;
-use crate::capacity::Capacity;
 use crate::config::configured;
-use crate::listeners::Listeners;
-use crate::startup::Shared;
+use crate::startup::shared;
 
 const OTHERS: usize = 5;
 const EACH: u32 = 1_000;
@@ -69,35 +68,50 @@ impl Service for Asked {
 }
 
 /// A worker of the configuration that `flags` make, and its loop.
-pub(super) fn prepared(flags: &[&str], index: u16, listeners: Listeners) -> (Worker, EventLoop) {
+pub(super) fn prepared(flags: &[&str]) -> (Worker, EventLoop) {
+    with_listeners(flags, 0, Listeners::default(), None)
+}
+
+/// The same with an index, listeners and a way to other workers.
+fn with_listeners(
+    flags: &[&str],
+    index: u16,
+    listeners: Listeners,
+    lanes: Option<Lanes>,
+) -> (Worker, EventLoop) {
     let config = configured(flags).unwrap();
-    let pools = Arc::new(PortPools::new(&config.relay.addresses, &config.relay.ports));
-    let capacity = Capacity::new(pools, Descriptors::unlimited());
-    Shared::new(&config)
-        .prepare(index, listeners, EventLoop::new(Clock::start()).unwrap(), &capacity)
-        .unwrap()
+    let mut event_loop = EventLoop::new(Clock::start()).unwrap();
+    let parts = Parts {
+        index,
+        listeners: listeners.register(event_loop.io()).unwrap(),
+        lanes,
+        journal: None,
+        keys: None,
+        accounts: Accounts::new(config.accounting.interim),
+    };
+    (Worker::new(&shared(&config, &Descriptors::unlimited()), parts), event_loop)
 }
 
 /// The last of six workers, its loop, and where it listens.
-fn worker() -> (Worker, EventLoop, SocketAddr) {
+fn worker(lanes: Option<Lanes>) -> (Worker, EventLoop, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &UdpOptions::LISTENER).unwrap();
     let address = socket.local_addr();
     let listeners = Listeners {
         udp: vec![(socket, DatagramListenerOptions::plain(Socket::Listener.tag()))],
         tcp: Vec::new(),
     };
-    let (worker, event_loop) = prepared(&["--set", "net.workers=6"], OTHERS as u16, listeners);
+    let flags = ["--set", "net.workers=6"];
+    let (worker, event_loop) = with_listeners(&flags, OTHERS as u16, listeners, lanes);
     (worker, event_loop, address)
 }
 
 #[test]
 fn h52_what_other_workers_send_does_not_keep_a_client_waiting() {
-    let (mut worker, mut event_loop, server) = worker();
     let boxes: Vec<_> = (0..=OTHERS).map(|_| Mailbox::new(16).unwrap()).collect();
     let (senders, mut receivers): (Vec<_>, Vec<_>) =
         boxes.into_iter().map(|mailbox| (mailbox.sender, mailbox.receiver)).unzip();
     let mut ends: Vec<_> = Lanes::between(&senders).into_iter().flatten().collect();
-    worker.lanes = ends.pop();
+    let (worker, mut event_loop, server) = worker(ends.pop());
     let to = RelayId {
         allocation: AllocationId { worker: OTHERS as u16, slot: 0, generation: 0 },
         index: 0,
@@ -131,7 +145,7 @@ fn h52_what_other_workers_send_does_not_keep_a_client_waiting() {
 #[test]
 fn h52_connections_whose_time_is_up_together_are_closed_in_several_turns() {
     const COUNT: u64 = 200;
-    let (mut worker, mut event_loop, server) = worker();
+    let (mut worker, mut event_loop, server) = worker(None);
     for number in 0..COUNT {
         let client = FiveTuple {
             client: ([192, 0, 2, number as u8], 4000).into(),

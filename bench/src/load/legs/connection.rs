@@ -1,3 +1,5 @@
+//! One client's connection over TCP, TLS or DTLS.
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,18 +14,18 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::load::Transport;
 
-/// How long a handshake may take.
+/// Maximum duration of a handshake.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// More is not queued for one server that does not read.
+/// Maximum number of bytes queued for a server that does not read.
 const MAX_QUEUE: usize = 256 << 10;
 
-/// One client's connection.
+/// The connection of one client.
 pub(crate) struct Connection {
     way: Way,
     local: SocketAddr,
-    /// What is still to be written.
+    /// Bytes still to be written.
     queue: Vec<u8>,
-    /// The beginning of a frame whose end has not come.
+    /// The start of an incomplete frame.
     held: Vec<u8>,
 }
 
@@ -33,7 +35,7 @@ enum Way {
     Dtls(SslStream<Connected>),
 }
 
-/// A connected UDP socket, read and written as OpenSSL wants it.
+/// A connected UDP socket with the interface that OpenSSL needs.
 #[derive(Debug)]
 pub(crate) struct Connected(pub(crate) UdpSocket);
 
@@ -53,8 +55,8 @@ impl Write for Connected {
     }
 }
 
-/// What the clients believe of TLS or DTLS: every certificate, for it is the server's cost that is
-/// measured.
+/// The TLS or DTLS context of the clients. They accept every certificate, because the server's cost
+/// is measured.
 pub(crate) fn context(transport: Transport) -> Result<Option<SslContext>> {
     let method = match transport {
         Transport::Udp | Transport::Tcp => return Ok(None),
@@ -69,7 +71,7 @@ pub(crate) fn context(transport: Transport) -> Result<Option<SslContext>> {
 }
 
 impl Connection {
-    /// Connects from `local`, with its handshake, and does not block from then on.
+    /// Connects from `local` and performs the handshake; does not block afterwards.
     pub(crate) fn open(
         transport: Transport,
         context: Option<&SslContext>,
@@ -120,10 +122,10 @@ impl Connection {
         self.local
     }
 
-    /// Queues a message, if there is room.
+    /// Queues a message if there is room.
     pub(crate) fn push(&mut self, message: &[u8]) -> io::Result<()> {
         if let Way::Dtls(stream) = &mut self.way {
-            // A record is a datagram: it waits for nothing.
+            // A DTLS record is a datagram and waits for nothing.
             return match stream.ssl_write(message) {
                 Ok(_) => Ok(()),
                 Err(error) if is_block(error.code()) => Ok(()),
@@ -136,7 +138,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes what is queued. Whether all of it went.
+    /// Writes the queue; returns whether it is empty now.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         let mut written = 0;
         while written < self.queue.len() {
@@ -157,8 +159,7 @@ impl Connection {
         Ok(self.queue.is_empty())
     }
 
-    /// Reads what is there through `scratch`, and gives each whole message to `each`. How many
-    /// there were.
+    /// Reads through `scratch` and passes each whole message to `each`; returns their number.
     pub(crate) fn receive(
         &mut self,
         scratch: &mut [u8],
@@ -199,7 +200,7 @@ impl Connection {
     fn cut(&mut self, mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<usize> {
         let mut count = 0;
         while !self.held.is_empty() && !bytes.is_empty() {
-            // A frame that came in pieces: byte by byte to its length, then the rest at once.
+            // A frame in pieces: byte by byte up to its length, then the rest at once.
             let length =
                 stream::frame_len(&self.held).ok().context("no frame of STUN or ChannelData")?;
             let missing = length.map_or(1, |length| length - self.held.len()).min(bytes.len());

@@ -1,3 +1,5 @@
+//! The connections of all clients over TCP, TLS or DTLS.
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,11 +12,11 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::connection::{Connection, context};
 use crate::load::{Scenario, Target, Transport};
 
-/// So many clients shake hands at a time: fewer than a server is willing to have half open.
+/// Number of handshakes at a time: fewer than a server allows half open.
 const HANDSHAKES: usize = 16;
-/// Descriptors beside those of the connections.
+/// Number of descriptors besides those of the connections.
 const OTHER_FILES: u64 = 64;
-/// No process of the measurement opens more.
+/// Maximum number of open files of a process of the measurement.
 const MAX_FILES: u64 = 20_000;
 const EVENTS: usize = 256;
 
@@ -26,7 +28,7 @@ pub(crate) struct Connections {
     events: Vec<EpollEvent>,
     scratch: Vec<u8>,
     message: Vec<u8>,
-    /// Clients with something queued, each once.
+    /// Clients with queued bytes, each once.
     dirty: Vec<usize>,
     is_dirty: Vec<bool>,
 }
@@ -132,7 +134,7 @@ impl Connections {
     }
 }
 
-/// Raises the limit of open files, if it is too low and may be raised.
+/// Raises the limit of open files if it is too low and may be raised.
 fn allow_files(wanted: u64) -> Result<()> {
     ensure!(wanted <= MAX_FILES, "no more than {} connections", MAX_FILES - OTHER_FILES);
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;

@@ -1,3 +1,5 @@
+//! One UDP socket for all clients or all peers.
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -6,14 +8,14 @@ use causeway_net::load_socket::{self, BatchDatagram, BatchOptions, BatchReceiver
 
 use crate::load::{Scenario, Subnet};
 
-/// The kernel's buffers: nothing is to be lost here.
+/// Size of the kernel's buffers, so that nothing is lost here.
 const KERNEL_BUFFERS: usize = 32 << 20;
-/// A request with credentials is no longer; nor is what wraps data.
+/// Maximum length of a request with credentials, and of the headers around data.
 const WRAPPING: usize = 640;
-/// The longest datagram of UDP over IPv4.
+/// Maximum length of a UDP datagram over IPv4.
 const LONGEST: usize = 65_507;
 
-/// One UDP socket that stands for all clients, or for all peers: each has its own address.
+/// One UDP socket for all clients, or for all peers: each has its own address.
 pub(crate) struct Datagrams {
     sender: BatchSender,
     receiver: BatchReceiver,
@@ -81,8 +83,8 @@ impl Datagrams {
         self.receiver.datagram(index)
     }
 
-    /// Gives each of the `count` that were received to `each`: to whom it came, from where, and
-    /// what it holds. What that wants returned goes back whence it came; it is queued.
+    /// Passes each of the `count` received datagrams to `each`: its client, its source and its
+    /// bytes. What `each` returns is queued as a reply to the source.
     pub(crate) fn each(
         &mut self,
         count: usize,

@@ -1,4 +1,5 @@
-//! The clients' ways to the server: one UDP socket for all, or a connection each.
+//! The transports between the clients and the server: one UDP socket for all, or a connection for
+//! each.
 
 mod connection;
 mod connections;
@@ -15,10 +16,10 @@ use datagrams::Datagrams;
 use crate::load::{Scenario, Subnet, Target, Transport};
 
 pub(crate) use connection::Connected;
-/// The peers' end of it: datagrams as on the clients' UDP socket.
+/// The peers' sockets: datagrams, as on the clients' UDP socket.
 pub(crate) use datagrams::Datagrams as PeerDatagrams;
 
-/// Whole messages in, whole messages out, by the number of the client.
+/// Sends and receives whole messages, by the number of the client.
 pub(crate) enum Legs {
     Datagrams(Datagrams),
     Connections(Connections),
@@ -32,7 +33,7 @@ impl Legs {
         Connections::open(scenario, target).map(Self::Connections)
     }
 
-    /// Where the server sees this client.
+    /// The address at which the server sees this client.
     pub(crate) fn address(&self, client: usize) -> SocketAddr {
         match self {
             Self::Datagrams(datagrams) => datagrams.address(client),
@@ -40,8 +41,8 @@ impl Legs {
         }
     }
 
-    /// Queues what `fill` writes and counts: one message, or with `segment` above 0 several of that
-    /// length.
+    /// Queues what `fill` writes, with its length: one message, or with `segment` above 0 several
+    /// of that length.
     pub(crate) fn push(
         &mut self,
         client: usize,
@@ -55,7 +56,7 @@ impl Legs {
         }
     }
 
-    /// Sends what is queued, as far as it goes.
+    /// Sends the queue, as far as possible.
     pub(crate) fn flush(&mut self) -> Result<()> {
         match self {
             Self::Datagrams(datagrams) => datagrams.flush(),
@@ -63,8 +64,8 @@ impl Legs {
         }
     }
 
-    /// Gives all that is there to `each`: the client, the message, and whether the server sent it.
-    /// How much there was.
+    /// Passes all received messages to `each`: the client, the bytes, and whether the server sent
+    /// them; returns their number.
     pub(crate) fn receive(
         &mut self,
         server: SocketAddr,
@@ -88,7 +89,7 @@ impl Legs {
         }
     }
 
-    /// What becomes readable when something arrives.
+    /// The descriptor that becomes readable when something arrives.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Datagrams(datagrams) => datagrams.fd(),
@@ -105,7 +106,7 @@ impl Legs {
     }
 }
 
-/// The number that an address of the subnet has, among the first `count`.
+/// The number of an address of the subnet, among the first `count`.
 fn number(subnet: Subnet, count: usize, address: IpAddr) -> Option<usize> {
     subnet.number(address).filter(|number| *number < count)
 }

@@ -1,3 +1,6 @@
+//! The open requests of all clients: retransmitted when they are lost, authenticated when they are
+//! challenged.
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -9,20 +12,20 @@ use crate::load::credentials::Credentials;
 use crate::load::legs::Legs;
 use crate::load::request::Request;
 
-/// Nanoseconds after which a request that nobody answered is sent again.
+/// Nanoseconds after which an unanswered request is sent again.
 const AGAIN: u64 = 500_000_000;
-/// A request is sent so often.
+/// Maximum number of times that a request is sent.
 const TRIES: u8 = 7;
 
-/// The clients' requests: one of each client at a time, sent again when they are lost, with new
-/// credentials when they are challenged.
-pub(crate) struct Dialogue {
+/// The open requests: at most one of each client, sent again when it is lost, with new credentials
+/// when it is challenged.
+pub(crate) struct Transactions {
     server: SocketAddr,
     pub(crate) credentials: Credentials,
-    /// Where the server must see each client.
+    /// The address at which the server must see each client.
     addresses: Vec<SocketAddr>,
     pending: Vec<Option<Pending>>,
-    /// In the order in which they were sent; those that were answered stay until their turn.
+    /// The requests in the order in which they were sent; answered ones stay until they are due.
     sent: VecDeque<(usize, u64, u64)>,
     serial: u64,
     again: Vec<usize>,
@@ -37,22 +40,22 @@ struct Pending {
     challenges: u8,
 }
 
-/// How the server answered.
+/// The server's answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// The challenge that was wanted.
+    /// The expected challenge.
     Challenged,
-    /// With this relayed address.
+    /// Success, with this relayed address.
     Allocated(SocketAddr),
-    /// It was done.
+    /// Success without a relayed address.
     Done,
-    /// It was refused, with this code.
+    /// An error response with this code.
     Refused(u16),
-    /// A success that does not say what it must, or is not signed with the key.
+    /// A success response that lacks an attribute, or is not signed with the key.
     Wrong,
 }
 
-/// An answer to what was asked.
+/// The answer to an open request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answered {
     pub(crate) client: usize,
@@ -60,7 +63,7 @@ pub(crate) struct Answered {
     pub(crate) answer: Answer,
 }
 
-impl Dialogue {
+impl Transactions {
     pub(crate) fn new(
         server: SocketAddr,
         credentials: Credentials,
@@ -79,7 +82,7 @@ impl Dialogue {
         }
     }
 
-    /// Requests without an answer yet.
+    /// Number of requests without an answer.
     pub(crate) fn under_way(&self) -> usize {
         self.under_way
     }
@@ -88,8 +91,8 @@ impl Dialogue {
         self.pending[client].is_some()
     }
 
-    /// Asks; the client must not be busy.
-    pub(crate) fn ask(
+    /// Sends a request; the client must have no open one.
+    pub(crate) fn request(
         &mut self,
         legs: &mut Legs,
         client: usize,
@@ -102,10 +105,10 @@ impl Dialogue {
         self.send(legs, client, true, now)
     }
 
-    /// With a new transaction, or the same once more.
-    fn send(&mut self, legs: &mut Legs, client: usize, anew: bool, now: u64) -> Result<()> {
+    /// Sends the request with a new transaction id, or as before.
+    fn send(&mut self, legs: &mut Legs, client: usize, is_new: bool, now: u64) -> Result<()> {
         let Some(pending) = &mut self.pending[client] else { return Ok(()) };
-        if anew {
+        if is_new {
             self.serial += 1;
             (pending.serial, pending.tries) = (self.serial, 0);
         }
@@ -120,9 +123,8 @@ impl Dialogue {
         written.map(drop)
     }
 
-    /// Reads a STUN message that came to `client`; what it answers, if it is an answer to what is
-    /// asked.
-    pub(crate) fn hear(&mut self, client: usize, bytes: &[u8]) -> Option<Answered> {
+    /// Processes a STUN message for `client`; returns the answer if it belongs to the open request.
+    pub(crate) fn receive(&mut self, client: usize, bytes: &[u8]) -> Option<Answered> {
         let pending = self.pending[client].as_mut()?;
         let message = Message::decode(bytes).ok()?;
         if message.transaction_id().0 != transaction(client, pending.serial)
@@ -178,9 +180,8 @@ impl Dialogue {
         }
     }
 
-    /// Sends what must be sent again: to those that were challenged at once, to those that nobody
-    /// answered after a while.
-    pub(crate) fn tend(&mut self, legs: &mut Legs, now: u64) -> Result<()> {
+    /// Sends requests again: after a challenge at once, without an answer after a while.
+    pub(crate) fn retransmit(&mut self, legs: &mut Legs, now: u64) -> Result<()> {
         while let Some(client) = self.again.pop() {
             self.send(legs, client, true, now)?;
         }
@@ -207,7 +208,7 @@ impl Dialogue {
     }
 }
 
-/// A transaction id says whose it is, too.
+/// The transaction id includes the client's number.
 fn transaction(client: usize, serial: u64) -> [u8; 12] {
     let mut id = [0; 12];
     id[..4].copy_from_slice(&(client as u32).to_be_bytes());

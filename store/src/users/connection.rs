@@ -1,3 +1,5 @@
+//! One Redis connection for many look-ups at once, with a pause after a failure.
+
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -6,31 +8,31 @@ use tokio::sync::Mutex;
 use crate::error::{ErrorKind, StoreError};
 use crate::redis::link::{Link, call};
 
-/// After a failure nobody tries again for so long: a look-up during an outage costs nothing.
+/// How long look-ups fail at once after a failure, so that they cost nothing during an outage.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// One connection for many look-ups at once.
-pub(super) struct Door {
+/// A connection that all look-ups share.
+pub(super) struct SharedConnection {
     timeout: Duration,
-    state: Mutex<DoorState>,
+    state: Mutex<State>,
 }
 
-struct DoorState {
+struct State {
     link: Link,
-    /// Counts connections, so that a late failure of one does not close the next.
+    /// Number of the current connection, so that a late failure of one does not close the next.
     number: u64,
-    closed_until: Option<Instant>,
+    paused_until: Option<Instant>,
 }
 
-impl Door {
+impl SharedConnection {
     pub(super) fn new(link: Link) -> Self {
         Self {
             timeout: link.timeout(),
-            state: Mutex::new(DoorState { link, number: 0, closed_until: None }),
+            state: Mutex::new(State { link, number: 0, paused_until: None }),
         }
     }
 
-    /// Asks, over a connection that is made if need be, and gets an answer in time.
+    /// Connects if necessary, asks, and returns the answer or a timeout.
     pub(super) async fn ask<T, F: Future<Output = redis::RedisResult<T>>>(
         &self,
         asking: impl FnOnce(MultiplexedConnection) -> F,
@@ -50,13 +52,13 @@ impl Door {
     }
 
     async fn connection(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
-        // Who waits here waits for one attempt at the most: it succeeds, or closes the door.
+        // A caller waits here for one attempt at most: it succeeds, or starts the pause.
         let mut state = self.state.lock().await;
         if !state.link.is_up() {
-            if state.closed_until.is_some_and(|until| Instant::now() < until) {
+            if state.paused_until.is_some_and(|until| Instant::now() < until) {
                 return Err(StoreError::new(
                     ErrorKind::Unreachable,
-                    "the store did not answer a moment ago",
+                    "the last attempt failed; not trying again yet",
                 ));
             }
             state.number += 1;
@@ -69,14 +71,14 @@ impl Door {
     }
 }
 
-impl DoorState {
+impl State {
     fn fail(&mut self) {
         self.link.disconnect();
-        self.closed_until = Some(Instant::now() + PAUSE);
+        self.paused_until = Some(Instant::now() + PAUSE);
     }
 }
 
-/// A key of another type than ours: the fault of that key, not of the store.
+/// Whether a key has another type than ours: the fault of that key, not of the store.
 pub(super) fn is_wrong_type(error: &StoreError) -> bool {
     error.text.starts_with("WRONGTYPE")
 }

@@ -1,26 +1,28 @@
+//! Which records in the node's index this process may delete.
+
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
 
 use super::BATCH;
-use crate::change::Change;
+use crate::directory::Change;
 use crate::record::RecordId;
 
-/// The ids in the index, as this process knows them. A comparison deletes only what it answers for
-/// itself (H47).
+/// The ids in the node's index, by owner. A comparison deletes only records that belong to this
+/// process (H47).
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    /// It has written these, has brought them back, or has found that they have ended.
+pub(super) struct Ownership {
+    /// Written or restored by this process, or found to have expired.
     ours: HashSet<RecordId>,
-    /// In the index, written by another process, and not read yet.
+    /// Written by another process, and not read yet.
     unread: BTreeSet<RecordId>,
-    /// Read, and neither brought back nor ended for certain: they are left to expire.
+    /// Read, and neither restored nor certainly ended: left to expire.
     left: BTreeSet<RecordId>,
-    /// How far the ones that are left have been looked through.
+    /// The id in `left` that was looked at last.
     looked_at: Option<RecordId>,
 }
 
-impl Known {
-    /// These are in the index. Gives those that are this process's.
+impl Ownership {
+    /// Takes the content of the index. Returns the ids that belong to this process.
     pub(super) fn index(
         &mut self,
         members: impl IntoIterator<Item = RecordId>,
@@ -36,8 +38,8 @@ impl Known {
         self.ours.clone()
     }
 
-    /// The next to be read; none are left when there are none. They stay unread until
-    /// [`read`](Self::read) is told of them.
+    /// The next batch to read; empty when every record was read. An id stays unread until
+    /// [`read`](Self::read) is called for it.
     pub(super) fn unread(&self) -> Vec<RecordId> {
         self.unread.iter().take(BATCH).copied().collect()
     }
@@ -46,7 +48,7 @@ impl Known {
         self.unread.len()
     }
 
-    /// It was read; `has_ended` when nothing can come of it any more.
+    /// A record was read; `has_ended` if its allocation certainly cannot be restored.
     pub(super) fn read(&mut self, id: RecordId, has_ended: bool) {
         self.unread.remove(&id);
         if has_ended {
@@ -56,14 +58,14 @@ impl Known {
         }
     }
 
-    /// This process answers for it from now on.
+    /// The record belongs to this process from now on.
     pub(super) fn answer_for(&mut self, id: RecordId) {
         self.unread.remove(&id);
         self.left.remove(&id);
         self.ours.insert(id);
     }
 
-    /// Some of those that are left, others each time.
+    /// A batch of the records left to expire, another one with each call.
     pub(super) fn some_left(&mut self) -> Vec<RecordId> {
         let from = self.looked_at.map_or(Bound::Unbounded, Bound::Excluded);
         let some: Vec<RecordId> =
@@ -72,7 +74,7 @@ impl Known {
         some
     }
 
-    /// These were written; what was deleted is in the index no more.
+    /// The changes were written: deleted ids are no longer in the index.
     pub(super) fn written(&mut self, changes: &[Change]) {
         for change in changes {
             if let Change::Delete(id) = change {
