@@ -3,6 +3,8 @@
 //! Each rule is a function from a text or a graph to complaints; it is tried on a planted fault,
 //! and then on the repository.
 
+#[path = "architecture/circles.rs"]
+mod circles;
 #[path = "architecture/citations.rs"]
 mod citations;
 #[path = "architecture/conformance.rs"]
@@ -15,10 +17,14 @@ mod deviations;
 mod graph;
 #[path = "architecture/hardening.rs"]
 mod hardening;
+#[path = "architecture/heads.rs"]
+mod heads;
 #[path = "architecture/licences.rs"]
 mod licences;
 #[path = "architecture/lints.rs"]
 mod lints;
+#[path = "architecture/names.rs"]
+mod names;
 #[path = "architecture/purity.rs"]
 mod purity;
 #[path = "architecture/shared_keys.rs"]
@@ -27,6 +33,8 @@ mod shared_keys;
 mod sizes;
 #[path = "architecture/tree.rs"]
 mod tree;
+#[path = "architecture/words.rs"]
+mod words;
 
 /// Fails with all the complaints at once: they are mended together.
 #[track_caller]

@@ -91,7 +91,7 @@ fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// What the store has for this process, where there is a store.
+/// The part of the store that this process has claimed, and the keys that it holds.
 struct Claimed {
     store: Option<Persistence>,
     keys: Option<Keys>,

@@ -80,7 +80,7 @@ pub(crate) fn ruleset(inside: Inside, external: Ipv4Addr) -> String {
 }
 
 /// A mapping keeps its port where no other has it; what that means for two clients with one port is
-/// for `tests/collision.rs` to show.
+/// for `tests/natlab/tests/collision.rs` to show.
 fn masquerade(external: Ipv4Addr) -> String {
     format!(
         r#"table ip causeway_nat {{
