@@ -44,7 +44,7 @@ pub use ids::{AllocationId, RelayId};
 pub use now::Now;
 pub use peers::permission::ChannelPermission;
 pub use peers::policy::{Denied, DeniedPeers, OwnAddresses, PeerPolicy, Rule};
-pub use peers::special::{DENIED_BY_DEFAULT, carried_ipv4};
+pub use peers::special::carried_ipv4;
 pub use quota::{Ledger, Unlimited};
 pub use request::answer::challenge_is_modest;
 pub use request::keys::KeyAnswer;

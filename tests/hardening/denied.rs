@@ -22,8 +22,8 @@ fn ignoring(change: impl FnOnce(&mut Setup)) -> Lab {
 
 /// One peer for each reason to deny it.
 fn denied() -> Vec<SocketAddr> {
-    let by_default = causeway_relay::DENIED_BY_DEFAULT.iter().map(|net| {
-        let ip = net.split('/').next().unwrap().parse().unwrap();
+    let by_default = causeway_wire::SPECIAL_PURPOSE.iter().map(|range| {
+        let ip = range.network.split('/').next().unwrap().parse().unwrap();
         SocketAddr::new(ip, 5000)
     });
     let others =

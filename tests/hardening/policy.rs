@@ -114,8 +114,8 @@ fn h2_loopback_and_this_network_are_no_peers_under_any_wide_rule() {
 
 #[test]
 fn h3_permission_channel_and_send_judge_alike() {
-    for net in causeway_relay::DENIED_BY_DEFAULT {
-        let (ip, _) = net.split_once('/').unwrap();
+    for range in causeway_wire::SPECIAL_PURPOSE {
+        let (ip, _) = range.network.split_once('/').unwrap();
         let ip: std::net::IpAddr = ip.parse().unwrap();
         let (mut lab, mut client) = allocated(&[], AddressFamily::of(&ip));
         refused(&mut lab, &mut client, SocketAddr::new(ip, 5000));

@@ -15,6 +15,7 @@
 //! | frames of a stream | `stream.rs` | RFC 8489 §6.2.2, RFC 8656 §12.5 |
 //! | transport protocol | `transport.rs` | RFC 8489 §6.2, RFC 8656 §3.1 |
 //! | first byte | `demux.rs` | RFC 7983 §7, RFC 8656 §12 |
+//! | special-purpose addresses | `special_purpose.rs` | IANA's registries, RFC 6890 §2.2 |
 //! | the Binding decision | `binding/` | RFC 8489 §6.3.1, RFC 5780 §6.1, RFC 3489 §8.1 |
 
 pub mod attribute;
@@ -26,6 +27,7 @@ mod header;
 mod integrity;
 mod message;
 mod method;
+mod special_purpose;
 pub mod stream;
 mod transport;
 mod writer;
@@ -36,6 +38,7 @@ pub use header::{HEADER_LEN, Header, MAGIC_COOKIE, TransactionId};
 pub use integrity::IntegrityKey;
 pub use message::{DecodeError, Message, RawAttribute, RawAttributes, UnknownRequired};
 pub use method::{Class, MessageType, Method};
+pub use special_purpose::{Purpose, SPECIAL_PURPOSE, SpecialPurpose};
 pub use transport::{Transport, UnknownTransport};
 pub use writer::{EncodeError, MessageWriter};
 

@@ -7,11 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use causeway_wire::SPECIAL_PURPOSE;
 use ipnet::IpNet;
 
-use crate::peers::special::{
-    DENIED_BY_DEFAULT, carried_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer,
-};
+use crate::peers::special::{carried_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer};
 
 /// A rule of the operator. The first rule that matches decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,9 +123,10 @@ impl PeerPolicy {
         relays: Vec<IpAddr>,
         relay_ports: RangeInclusive<u16>,
     ) -> Self {
-        let built_in = DENIED_BY_DEFAULT
-            .iter()
-            .map(|net| Rule { allow: false, net: net.parse().expect("the list is tested") });
+        let built_in = SPECIAL_PURPOSE.iter().map(|range| Rule {
+            allow: false,
+            net: range.network.parse().expect("the list is tested"),
+        });
         let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
         for rule in rules.iter().copied().chain(built_in) {
             let decision = match rule.allow {
@@ -509,8 +509,8 @@ mod tests {
     #[test]
     fn the_built_in_list_denies_each_of_its_ranges() {
         let policy = policy(&[]);
-        for net in DENIED_BY_DEFAULT {
-            let net: IpNet = net.parse().unwrap();
+        for range in SPECIAL_PURPOSE {
+            let net: IpNet = range.network.parse().unwrap();
             assert!(
                 policy.check_address(net.network()).is_err()
                     && policy.check_address(net.broadcast()).is_err(),

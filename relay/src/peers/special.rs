@@ -1,48 +1,8 @@
-//! The special-purpose address ranges, and what each class of them means for a peer.
+//! Addresses that mean more for a peer than that their range is denied.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-
-/// The ranges that are denied as peers unless a rule allows them: IANA's special-purpose
-/// registries, and the metadata address of clouds.
-pub const DENIED_BY_DEFAULT: &[&str] = &[
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "168.63.129.16/32",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.31.196.0/24",
-    "192.52.193.0/24",
-    "192.88.99.0/24",
-    "192.168.0.0/16",
-    "192.175.48.0/24",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-    "255.255.255.255/32",
-    "::/128",
-    "::1/128",
-    "64:ff9b:1::/48",
-    "100::/64",
-    "100:0:0:1::/64",
-    "2001::/23",
-    "2001:db8::/32",
-    "2002::/16",
-    "2620:4f:8000::/48",
-    "3fff::/20",
-    "5f00::/16",
-    "fc00::/7",
-    "fe80::/10",
-    "fec0::/10",
-    "ff00::/8",
-];
 
 /// Whether an address is "this network" or loopback, which only a rule within them can allow (H2).
 pub(crate) fn is_never_a_peer(ip: IpAddr) -> bool {
