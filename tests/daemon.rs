@@ -1,5 +1,5 @@
-//! `turnd` itself, over UDP, TCP, TLS and DTLS on loopback: the conformance of the core reaches the
-//! wire.
+//! `turnd` itself, over UDP, TCP, TLS and DTLS on loopback: the core conforms, and so does the
+//! program around it.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "daemon/backend.rs"]
@@ -34,5 +34,5 @@ mod refusals;
 mod relayed;
 #[path = "daemon/stream.rs"]
 mod stream;
-#[path = "daemon/talker.rs"]
-mod talker;
+#[path = "daemon/turnd.rs"]
+mod turnd;

@@ -5,22 +5,22 @@ use causeway_relay::Transport;
 use causeway_wire::Method;
 use causeway_wire::attribute::{AttributeType, Lifetime, RequestedTransport};
 
-use crate::talker::{self, Talker};
+use crate::turnd;
 use causeway_tests::daemon::leg::{arrives, udp};
 
 const EVERY: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
 #[test]
 fn rfc8656_7_2_an_allocation_over_every_transport() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     for transport in EVERY {
-        let mut talker = Talker::new(&turnd, transport);
+        let mut talker = turnd.talker(transport);
         let answer = talker.ask(Method::ALLOCATE, &|w| {
             w.put(&RequestedTransport::UDP)?.put(&Lifetime(777)).map(drop)
         });
         assert_eq!(
             (answer.error(), answer.lifetime(), answer.mapped()),
-            (None, Some(777), Some(talker.leg.local()))
+            (None, Some(777), Some(talker.link.local()))
         );
         assert!(answer.is_signed_with(&talker.client.key()));
         let relayed = answer.relayed().unwrap();
@@ -30,9 +30,9 @@ fn rfc8656_7_2_an_allocation_over_every_transport() {
 
 #[test]
 fn rfc8656_5_and_7_2_errors_over_every_transport() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     for transport in EVERY {
-        let mut talker = Talker::new(&turnd, transport);
+        let mut talker = turnd.talker(transport);
         assert_eq!(talker.ask(Method::REFRESH, &|_| Ok(())).error(), Some(437));
         assert_eq!(talker.ask(Method::ALLOCATE, &|_| Ok(())).error(), Some(400));
         assert_eq!(
@@ -59,9 +59,9 @@ fn rfc8656_5_and_7_2_errors_over_every_transport() {
 
 #[test]
 fn rfc8656_11_data_by_indications_over_every_transport() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     for transport in EVERY {
-        let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
+        let (mut talker, peer) = (turnd.talker(transport), udp());
         let relayed = talker.allocate();
         assert_eq!(talker.permit(peer.local_addr().unwrap()), None);
         for length in [0, 1, 2, 3, 4, 1200] {
@@ -76,9 +76,9 @@ fn rfc8656_11_data_by_indications_over_every_transport() {
 
 #[test]
 fn rfc8656_12_data_by_channels_over_every_transport() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     for transport in EVERY {
-        let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
+        let (mut talker, peer) = (turnd.talker(transport), udp());
         let relayed = talker.allocate();
         assert_eq!(talker.bind(0x4001, peer.local_addr().unwrap()), None);
         for length in [0, 1, 2, 3, 4, 1200] {
@@ -91,16 +91,16 @@ fn rfc8656_12_data_by_channels_over_every_transport() {
             let expected =
                 [&[0x40, 0x01][..], &(length as u16).to_be_bytes(), &data, &[0; 3][..padding]]
                     .concat();
-            assert_eq!(talker.leg.receive(), Some(expected), "{length} bytes over {transport:?}");
+            assert_eq!(talker.link.receive(), Some(expected), "{length} bytes over {transport:?}");
         }
     }
 }
 
 #[test]
 fn rfc8656_9_without_a_permission_nothing_goes_in_or_out() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     for transport in EVERY {
-        let (mut talker, peer, stranger) = (Talker::new(&turnd, transport), udp(), udp());
+        let (mut talker, peer, stranger) = (turnd.talker(transport), udp(), udp());
         let relayed = talker.allocate();
         stranger.send_to(b"x", relayed).unwrap();
         talker.send(peer.local_addr().unwrap(), b"not permitted");
@@ -114,9 +114,9 @@ fn rfc8656_9_without_a_permission_nothing_goes_in_or_out() {
 
 #[test]
 fn rfc8656_8_2_lifetime_zero_ends_relaying_at_once() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     for transport in EVERY {
-        let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
+        let (mut talker, peer) = (turnd.talker(transport), udp());
         let relayed = talker.allocate();
         talker.permit(peer.local_addr().unwrap());
         assert_eq!(
@@ -132,8 +132,8 @@ fn rfc8656_8_2_lifetime_zero_ends_relaying_at_once() {
 
 #[test]
 fn h36_a_retransmitted_allocate_gets_the_same_answer_from_the_daemon() {
-    let turnd = talker::turnd();
-    let mut talker = Talker::new(&turnd, Transport::Udp);
+    let turnd = turnd::turnd();
+    let mut talker = turnd.talker(Transport::Udp);
     talker.ask(Method::REFRESH, &|_| Ok(()));
     let id = talker.client.next_transaction();
     let request =
@@ -147,12 +147,12 @@ fn h36_a_retransmitted_allocate_gets_the_same_answer_from_the_daemon() {
 
 #[test]
 fn h8_two_clients_reach_each_other_through_their_relays() {
-    let turnd = talker::turnd();
-    let (mut a, mut b) = (Talker::new(&turnd, Transport::Udp), Talker::new(&turnd, Transport::Tcp));
+    let turnd = turnd::turnd();
+    let (mut a, mut b) = (turnd.talker(Transport::Udp), turnd.talker(Transport::Tcp));
     let (relayed_a, relayed_b) = (a.allocate(), b.allocate());
     assert_eq!((a.bind(0x4000, relayed_b), b.permit(relayed_a)), (None, None));
     a.send_channel(0x4000, b"hello");
     assert_eq!(b.data_arrive(), (relayed_a, b"hello".to_vec()));
     b.send(relayed_a, b"and back");
-    assert_eq!(a.leg.receive(), Some(b"\x40\x00\x00\x08and back".to_vec()));
+    assert_eq!(a.link.receive(), Some(b"\x40\x00\x00\x08and back".to_vec()));
 }

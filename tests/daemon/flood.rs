@@ -6,15 +6,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use causeway_relay::Transport;
-use causeway_tests::Client;
-use causeway_tests::daemon::service::{self, PASSWORD, USER};
+use causeway_tests::daemon::service;
 use causeway_wire::Method;
 use causeway_wire::attribute::RequestedTransport;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream};
 use socket2::{Domain, Socket, Type};
 
-use crate::talker::{self, Talker};
-use causeway_tests::daemon::leg::{Leg, arrives, udp};
+use causeway_tests::daemon::leg::{arrives, udp};
+use causeway_tests::daemon::talker::Talker;
+
+use crate::turnd;
 
 /// Of each protocol. Together they are fewer than the limit.
 const STRANGERS: u32 = 700;
@@ -25,8 +26,8 @@ const LEFT: u64 = 24 << 10;
 
 #[test]
 fn h13_h14_half_open_handshakes_harm_no_call_and_their_memory_comes_back() {
-    let turnd = talker::turnd();
-    let (mut talker, peer) = (Talker::new(&turnd, Transport::Dtls), udp());
+    let turnd = turnd::turnd();
+    let (mut talker, peer) = (turnd.talker(Transport::Dtls), udp());
     let relayed = talker.allocate();
     talker.permit(peer.local_addr().unwrap());
     let tls = hello(SslMethod::tls_client());
@@ -59,12 +60,12 @@ fn h13_h14_half_open_handshakes_harm_no_call_and_their_memory_comes_back() {
     }
     talker.send(peer.local_addr().unwrap(), b"after it");
     assert_eq!(arrives(&peer).0, b"after it");
-    Talker::new(&turnd, Transport::Tls).allocate();
+    turnd.talker(Transport::Tls).allocate();
 }
 
 #[test]
 fn h42_no_stranger_writes_to_the_log() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     let warning = [0x15, 3, 3, 0, 2, 1, 0x5A]; // "user canceled"
     let hello = hello(SslMethod::tls_client());
     for number in 0..20 {
@@ -73,7 +74,7 @@ fn h42_no_stranger_writes_to_the_log() {
         let _ = stream.write_all(&[first, &warning.repeat(8), b"\x17\x03\x03\0\x01\0"].concat());
         let _ = io::copy(&mut stream, &mut io::sink()); // until it is closed, or reset
     }
-    Talker::new(&turnd, Transport::Tls).allocate();
+    turnd.talker(Transport::Tls).allocate();
     let log = turnd.log();
     assert!(log.contains("ready") && !log.contains("rustls"), "{log}");
 }
@@ -83,9 +84,7 @@ fn a_user_who_asks_for_ports_in_vain_does_not_fill_the_log() {
     let taken = udp();
     let port = taken.local_addr().unwrap().port();
     let turnd = service::turnd_with_ports(&format!("{port}-{port}"), "", "");
-    let leg = Leg::new(Transport::Udp, turnd.address, Path::new(""));
-    let mut talker =
-        Talker { client: Client::at(leg.local(), Transport::Udp).named(USER, PASSWORD), leg };
+    let mut talker = Talker::new(Transport::Udp, turnd.address, Path::new(""));
     for _ in 0..50 {
         let answer = talker.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
         assert_eq!(answer.error(), Some(508));

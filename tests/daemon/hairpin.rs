@@ -7,12 +7,13 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use causeway_relay::Transport;
-use causeway_wire::attribute::{Lifetime, XorPeerAddress};
-use causeway_wire::{Message, Method, padded};
+use causeway_wire::Message;
+use causeway_wire::attribute::XorPeerAddress;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 
-use crate::talker::{self, Talker, Turnd};
+use crate::turnd::{self, Turnd};
 use causeway_tests::daemon::leg::{Leg, arrives, udp};
+use causeway_tests::daemon::talker::{Talker, channel_data};
 
 const EVERY: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 const SIZES: [usize; 9] = [0, 1, 2, 3, 160, 1200, 9000, 16_000, 65_400];
@@ -89,11 +90,11 @@ fn rfc8656_14_dscp_and_ecn_go_along_between_datagrams_only() {
                 (from, Transport::Udp),
                 (Wrapped::Channel, Wrapped::Channel),
             );
-            let Leg::Udp(receiver) = &pair.receiver.leg else { unreachable!("it is asked for") };
+            let Leg::Udp(receiver) = &pair.receiver.link else { unreachable!("it is asked for") };
             let receiver = receiver.try_clone().unwrap();
             setsockopt(&receiver, sockopt::IpRecvTos, &true).unwrap();
             for tos in [0xB8, 0x03, 0] {
-                match &pair.sender.leg {
+                match &pair.sender.link {
                     Leg::Udp(socket) => {
                         setsockopt(socket, sockopt::Ipv4Tos, &i32::from(tos)).unwrap();
                     }
@@ -107,7 +108,7 @@ fn rfc8656_14_dscp_and_ecn_go_along_between_datagrams_only() {
                     if matches!(from, Transport::Udp | Transport::Dtls) { tos } else { 0 };
                 assert_eq!(
                     arrives_marked(&receiver),
-                    (channel_data(b"marked", Transport::Udp), expected),
+                    (channel_data(CHANNEL, b"marked", Transport::Udp), expected),
                     "from {from:?}"
                 );
             }
@@ -131,8 +132,8 @@ fn h8_bursts_keep_their_order() {
                 burst.clone().for_each(|data| pair.sender.send_channel(CHANNEL, &data));
                 for data in burst {
                     assert_eq!(
-                        pair.receiver.leg.receive(),
-                        Some(channel_data(&data, to)),
+                        pair.receiver.link.receive(),
+                        Some(channel_data(CHANNEL, &data, to)),
                         "{from:?} to {to:?}"
                     );
                 }
@@ -147,7 +148,7 @@ fn h8_nothing_arrives_without_the_permission_of_both() {
     for workers in [1, 4] {
         let turnd = workers_of(workers);
         for (from, to) in pairs() {
-            let (mut sender, mut receiver) = (Talker::new(&turnd, from), Talker::new(&turnd, to));
+            let (mut sender, mut receiver) = (turnd.talker(from), turnd.talker(to));
             let (ours, theirs) = (sender.allocate(), receiver.allocate());
             let refused = "turnd_discarded_total{cause=\"no_permission\"}";
             let before = turnd.metric(refused);
@@ -174,7 +175,7 @@ fn h8_nothing_arrives_without_the_permission_of_both() {
 fn h8_behind_a_nat_the_advertised_address_is_another_client() {
     let turnd = behind_nat(LOOPBACK);
     for (from, to) in pairs() {
-        let (mut sender, mut receiver) = (Talker::new(&turnd, from), Talker::new(&turnd, to));
+        let (mut sender, mut receiver) = (turnd.talker(from), turnd.talker(to));
         let (ours, theirs) = (sender.allocate(), receiver.allocate());
         assert_eq!(
             (ours.ip(), theirs.ip()),
@@ -195,7 +196,7 @@ fn h8_behind_a_nat_the_advertised_address_is_another_client() {
     }
     assert_eq!(turnd.metric(WITHIN) + turnd.metric(ACROSS), 16);
     let closed = behind_nat("");
-    let mut talker = Talker::new(&closed, Transport::Udp);
+    let mut talker = closed.talker(Transport::Udp);
     let relayed = talker.allocate();
     assert_eq!(
         (talker.bind(CHANNEL, inner(relayed)), talker.bind(CHANNEL, relayed)),
@@ -208,11 +209,11 @@ fn h8_what_was_sent_to_a_port_that_relays_nothing_never_reaches_the_kernel() {
     let turnd = behind_nat("");
     let unheld = "turnd_discarded_total{cause=\"not_relayed\"}";
     for (from, to) in pairs() {
-        let (mut sender, mut receiver) = (Talker::new(&turnd, from), Talker::new(&turnd, to));
+        let (mut sender, mut receiver) = (turnd.talker(from), turnd.talker(to));
         let (ours, theirs) = (sender.allocate(), receiver.allocate());
         assert_eq!((sender.bind(CHANNEL, theirs), receiver.bind(CHANNEL, ours)), (None, None));
         sender.send_channel(CHANNEL, b"held");
-        assert_eq!(receiver.leg.receive(), Some(channel_data(b"held", to)));
+        assert_eq!(receiver.link.receive(), Some(channel_data(CHANNEL, b"held", to)));
         release(&mut receiver);
         let program = bind_again(theirs.port());
         let before = (turnd.metric(unheld), turnd.metric(SENT));
@@ -246,7 +247,7 @@ fn h8_a_flood_that_nobody_reads_stalls_nobody() {
             }
             pair.sender.heard_nothing();
             release(&mut pair.sender);
-            let (peer, mut other) = (udp(), Talker::new(&turnd, to));
+            let (peer, mut other) = (udp(), turnd.talker(to));
             let relayed = other.allocate();
             other.permit(peer.local_addr().unwrap());
             other.send(peer.local_addr().unwrap(), b"as ever");
@@ -271,8 +272,8 @@ impl Pair {
         (from, to): (Transport, Transport),
         wrapped: (Wrapped, Wrapped),
     ) -> Self {
-        let mut sender = Talker::new(turnds[0], from);
-        let mut receiver = Talker::new(turnds[1], to);
+        let mut sender = turnds[0].talker(from);
+        let mut receiver = turnds[1].talker(to);
         let (ours, theirs) = (sender.allocate(), receiver.allocate());
         for (talker, peer, wrapped) in
             [(&mut sender, theirs, wrapped.0), (&mut receiver, ours, wrapped.1)]
@@ -293,7 +294,7 @@ impl Pair {
             Wrapped::Channel => self.sender.send_channel(CHANNEL, data),
             Wrapped::Indication => self.sender.send(self.theirs, data),
         }
-        let mut bytes = self.receiver.leg.receive().expect("the connection stands");
+        let mut bytes = self.receiver.link.receive().expect("the connection stands");
         if self.wrapped.1 == Wrapped::Indication {
             let message = Message::decode(&bytes).unwrap();
             assert_eq!(message.attribute(), Ok(Some(XorPeerAddress(self.ours))));
@@ -314,12 +315,12 @@ fn pairs() -> impl Iterator<Item = (Transport, Transport)> {
 }
 
 fn workers_of(workers: usize) -> Turnd {
-    talker::turnd_with(LOOPBACK, &format!("[net]\nworkers = {workers}\n"))
+    turnd::turnd_with(LOOPBACK, &format!("[net]\nworkers = {workers}\n"))
 }
 
 /// One that clients and peers see by another address, which no packet here gets to.
 fn behind_nat(peers: &str) -> Turnd {
-    talker::turnd_relaying_from("[\"127.0.0.1\"]\nexternal = \"192.0.2.7\"", peers, 2)
+    turnd::turnd_relaying_from("[\"127.0.0.1\"]\nexternal = \"192.0.2.7\"", peers, 2)
 }
 
 /// What the outer address is inside.
@@ -332,16 +333,8 @@ fn longest(transport: Transport) -> usize {
     if transport == Transport::Dtls { 16_000 } else { 65_400 }
 }
 
-fn channel_data(data: &[u8], over: Transport) -> Vec<u8> {
-    let mut bytes = [&CHANNEL.to_be_bytes()[..], &(data.len() as u16).to_be_bytes(), data].concat();
-    if matches!(over, Transport::Tcp | Transport::Tls) {
-        bytes.resize(padded(bytes.len()), 0);
-    }
-    bytes
-}
-
 fn release(talker: &mut Talker) {
-    assert_eq!(talker.ask(Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop)).error(), None);
+    assert_eq!(talker.refresh(0), None);
 }
 
 /// What arrives, with its DSCP and ECN.

@@ -9,7 +9,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 
-use crate::talker::{Talker, Turnd, turnd_relaying_from};
+use crate::turnd::{Turnd, turnd_relaying_from};
+use causeway_tests::daemon::talker::Talker;
 
 const CLIENTS: usize = 5;
 const STEPS: usize = 250;
@@ -91,7 +92,7 @@ fn send(clients: &mut [Client], at: usize, peer: SocketAddr, step: u16, rng: &mu
 impl Client {
     fn new(turnd: &Turnd, rng: &mut StdRng) -> Self {
         let transports = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
-        let talker = Talker::new(turnd, *transports.choose(rng).expect("four"));
+        let talker = turnd.talker(*transports.choose(rng).expect("four"));
         Self { talker, relayed: None, permits: false, channels: Vec::new() }
     }
 
@@ -151,9 +152,9 @@ impl Client {
         for _ in 0..2 {
             let id = self.talker.client.next_transaction();
             let request = self.talker.client.unsigned(id, Method::BINDING, &|_| Ok(()));
-            self.talker.leg.send(&request);
+            self.talker.link.send(&request);
             loop {
-                let bytes = self.talker.leg.receive().expect("the connection stands");
+                let bytes = self.talker.link.receive().expect("the connection stands");
                 if bytes[0] & 0xC0 == 0x40 {
                     let (number, len) = (
                         u16::from_be_bytes([bytes[0], bytes[1]]),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_tests::daemon::service;
 
-use crate::talker::turnd_with;
+use crate::turnd::turnd_with;
 
 #[test]
 fn libnice_is_told_its_reflexive_address_by_a_request_of_rfc_3489() {

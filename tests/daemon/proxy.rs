@@ -8,10 +8,10 @@ use std::time::Duration;
 use causeway_relay::Transport;
 use causeway_wire::Method;
 
-use crate::talker::{Talker, turnd_listening};
+use crate::turnd::turnd_listening;
 use causeway_tests::daemon::leg::{arrives, udp};
 
-/// Whom the proxy speaks for.
+/// The client in the header of the proxy.
 const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 7), 4711);
 const TRUSTED: &str = "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n";
 
@@ -24,7 +24,7 @@ fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says_over_udp_tcp_and_tls() 
         } else {
             streams(turnd.address, header())
         };
-        let (mut talker, peer) = (Talker::through(proxy, &turnd, transport), udp());
+        let (mut talker, peer) = (turnd.talker_through(proxy, transport), udp());
         let id = talker.client.next_transaction();
         let binding = talker.exchange(&talker.client.unsigned(id, Method::BINDING, &|_| Ok(())));
         assert_eq!(binding.mapped(), Some(CLIENT.into()), "{transport:?}");
@@ -33,7 +33,7 @@ fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says_over_udp_tcp_and_tls() 
         talker.send_channel(0x4000, b"there");
         assert_eq!(arrives(&peer), (b"there".to_vec(), relayed));
         peer.send_to(b"back", relayed).unwrap();
-        assert_eq!(talker.leg.receive(), Some(b"\x40\x00\x00\x04back".to_vec()), "{transport:?}");
+        assert_eq!(talker.link.receive(), Some(b"\x40\x00\x00\x04back".to_vec()), "{transport:?}");
     }
 }
 
@@ -48,7 +48,7 @@ fn h54_a_client_whom_the_proxy_names_in_mapped_form_has_its_ipv4_address() {
         } else {
             streams(turnd.address, header)
         };
-        let mut talker = Talker::through(proxy, &turnd, transport);
+        let mut talker = turnd.talker_through(proxy, transport);
         let id = talker.client.next_transaction();
         let binding = talker.exchange(&talker.client.unsigned(id, Method::BINDING, &|_| Ok(())));
         assert_eq!(binding.mapped(), Some(CLIENT.into()), "{transport:?}");

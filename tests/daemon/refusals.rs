@@ -13,7 +13,7 @@ use causeway_tests::daemon::service::{Service, stund_config, turnd_config};
 use causeway_wire::Method;
 use causeway_wire::attribute::RequestedTransport;
 
-use crate::talker::{Talker, turnd_with};
+use crate::turnd::turnd_with;
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const BINDING: [u8; 20] = [0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
@@ -274,10 +274,10 @@ fn h57_allocations_beyond_a_quota_are_told_with_the_quota() {
             r#""allow 127.0.0.0/8""#,
             &format!("[limits]\n{limit} = 1\n[net]\nworkers = 1\n"),
         );
-        let mut first = Talker::new(&turnd, Transport::Udp);
+        let mut first = turnd.talker(Transport::Udp);
         first.allocate();
         for _ in 0..2 {
-            let mut second = Talker::new(&turnd, Transport::Udp);
+            let mut second = turnd.talker(Transport::Udp);
             let answer =
                 second.ask(Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop));
             assert_eq!(answer.error(), Some(486));

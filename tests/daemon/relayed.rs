@@ -11,16 +11,17 @@ use causeway_wire::attribute::{
 };
 use causeway_wire::{Class, Message, MessageWriter, Method, TransactionId};
 
-use crate::talker::{self, Talker};
+use crate::turnd;
 use causeway_tests::daemon::leg::{arrives, udp};
+use causeway_tests::daemon::talker::Talker;
 
 const EVERY: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
 #[test]
 fn rfc8656_7_2_a_dual_allocation_relays_in_both_families_over_every_transport() {
-    let turnd = talker::turnd_of_both_families();
+    let turnd = turnd::turnd_of_both_families();
     for transport in EVERY {
-        let mut talker = Talker::new(&turnd, transport);
+        let mut talker = turnd.talker(transport);
         let relayed = allocate_both(&mut talker);
         for (relayed, peer) in relayed.into_iter().zip([udp(), udp_v6()]) {
             let address = peer.local_addr().unwrap();
@@ -37,8 +38,8 @@ fn rfc8656_7_2_a_dual_allocation_relays_in_both_families_over_every_transport() 
 
 #[test]
 fn rfc8656_8_1_one_family_is_deleted_and_the_other_goes_on() {
-    let turnd = talker::turnd_of_both_families();
-    let (mut talker, peer) = (Talker::new(&turnd, Transport::Udp), udp());
+    let turnd = turnd::turnd_of_both_families();
+    let (mut talker, peer) = (turnd.talker(Transport::Udp), udp());
     let [ipv4, ipv6] = allocate_both(&mut talker);
     talker.permit(peer.local_addr().unwrap());
     let answer = talker.ask(Method::REFRESH, &|w| {
@@ -56,19 +57,19 @@ fn rfc8656_8_1_one_family_is_deleted_and_the_other_goes_on() {
 
 #[test]
 fn rfc8656_7_2_a_reserved_port_is_claimed_at_whatever_worker_the_client_is() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     // Two workers share the clients by source port: so many are served by both.
-    let mut makers: Vec<_> = (0..12).map(|at| Talker::new(&turnd, EVERY[at % 4])).collect();
+    let mut makers: Vec<_> = (0..12).map(|at| turnd.talker(EVERY[at % 4])).collect();
     let reserved: Vec<_> = makers.iter_mut().map(reserve).collect();
     assert_eq!(turnd.metric("turnd_relay_ports_reserved"), 12);
     for (first, token) in reserved {
-        let mut claimer = Talker::new(&turnd, Transport::Udp);
+        let mut claimer = turnd.talker(Transport::Udp);
         let answer = claim(&mut claimer, token);
         assert_eq!(
             answer.map(|relayed| (relayed.ip(), relayed.port())),
             Ok((first.ip(), first.port() + 1))
         );
-        assert_eq!(claim(&mut Talker::new(&turnd, Transport::Udp), token), Err(508), "once");
+        assert_eq!(claim(&mut turnd.talker(Transport::Udp), token), Err(508), "once");
         let peer = udp();
         claimer.permit(peer.local_addr().unwrap());
         claimer.send(peer.local_addr().unwrap(), b"x");
@@ -80,9 +81,9 @@ fn rfc8656_7_2_a_reserved_port_is_claimed_at_whatever_worker_the_client_is() {
 
 #[test]
 fn h32_a_user_reserves_so_many_ports_and_all_of_them_come_back() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     let free = turnd.metric(FREE);
-    let mut talker = Talker::new(&turnd, Transport::Udp);
+    let mut talker = turnd.talker(Transport::Udp);
     let mut reserved = 0;
     // Each that is refused is followed by a refused Refresh; more than 64 refusals at once are not
     // answered (H33).
@@ -108,16 +109,16 @@ fn h32_a_user_reserves_so_many_ports_and_all_of_them_come_back() {
 
 #[test]
 fn rfc8656_11_5_what_the_kernel_says_of_a_closed_port_reaches_the_client() {
-    let turnd = talker::turnd_of_both_families();
+    let turnd = turnd::turnd_of_both_families();
     for transport in EVERY {
         for (socket, icmp) in [(udp(), (3, 3)), (udp_v6(), (1, 4))] {
-            let mut talker = Talker::new(&turnd, transport);
+            let mut talker = turnd.talker(transport);
             allocate_both(&mut talker);
             let closed = socket.local_addr().unwrap();
             drop(socket);
             assert_eq!(talker.permit(closed), None);
             talker.send(closed, b"anybody there?");
-            let bytes = talker.leg.receive().unwrap();
+            let bytes = talker.link.receive().unwrap();
             let message = Message::decode(&bytes).unwrap();
             assert_eq!((message.class(), message.method()), (Class::Indication, Method::DATA));
             assert_eq!(message.attribute(), Ok(Some(XorPeerAddress(closed))), "over {transport:?}");
@@ -135,9 +136,9 @@ fn rfc8656_11_5_what_the_kernel_says_of_a_closed_port_reaches_the_client() {
 
 #[test]
 fn rfc8656_11_2_a_send_indication_with_dont_fragment_arrives() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     for transport in EVERY {
-        let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
+        let (mut talker, peer) = (turnd.talker(transport), udp());
         let answer = talker.ask(Method::ALLOCATE, &|w| {
             w.put(&RequestedTransport::UDP)?.put(&DontFragment).map(drop)
         });
@@ -156,7 +157,7 @@ fn rfc8656_11_2_a_send_indication_with_dont_fragment_arrives() {
             .put(&Data(b"whole"))
             .unwrap();
         let len = writer.finish();
-        talker.leg.send(&bytes[..len]);
+        talker.link.send(&bytes[..len]);
         assert_eq!(arrives(&peer), (b"whole".to_vec(), answer.relayed().unwrap()));
     }
 }

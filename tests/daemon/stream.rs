@@ -4,20 +4,20 @@ use causeway_relay::Transport;
 use causeway_wire::Method;
 use causeway_wire::attribute::Lifetime;
 
-use crate::talker::{self, Talker};
+use crate::turnd;
 use causeway_tests::daemon::leg::{arrives, udp};
 
 #[test]
 fn h14_half_a_frame_waits_and_the_rest_completes_it() {
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     for transport in [Transport::Tcp, Transport::Tls] {
-        let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
+        let (mut talker, peer) = (turnd.talker(transport), udp());
         talker.allocate();
         talker.permit(peer.local_addr().unwrap());
         let id = talker.client.next_transaction();
         let request = talker.client.signed(id, Method::REFRESH, &|_| Ok(()));
         for cut in [1, 3, 4, 19, 20, request.len() - 1] {
-            talker.leg.send(&request[..cut]);
+            talker.link.send(&request[..cut]);
             std::thread::sleep(std::time::Duration::from_millis(20));
             assert_eq!(talker.exchange(&request[cut..]).error(), None, "cut at {cut}");
         }
@@ -32,9 +32,9 @@ fn h14_half_a_frame_waits_and_the_rest_completes_it() {
 #[test]
 fn the_longest_datagram_of_udp_passes_over_a_stream_in_both_directions() {
     const LONGEST: usize = 65_535 - 20 - 8;
-    let turnd = talker::turnd();
+    let turnd = turnd::turnd();
     for transport in [Transport::Tcp, Transport::Tls] {
-        let (mut talker, peer) = (Talker::new(&turnd, transport), udp());
+        let (mut talker, peer) = (turnd.talker(transport), udp());
         let (relayed, address) = (talker.allocate(), peer.local_addr().unwrap());
         talker.permit(address);
         talker.send(address, &[7; LONGEST]);
@@ -46,7 +46,7 @@ fn the_longest_datagram_of_udp_passes_over_a_stream_in_both_directions() {
 
 #[test]
 fn h23_a_stream_that_cannot_be_framed_is_closed_and_frees_what_it_had() {
-    let turnd = talker::turnd_with("", "[limits]\nallocations_per_user = 1\n");
+    let turnd = turnd::turnd_with("", "[limits]\nallocations_per_user = 1\n");
     for transport in [Transport::Tcp, Transport::Tls] {
         for junk in [
             &[0x80; 12][..],
@@ -54,13 +54,13 @@ fn h23_a_stream_that_cannot_be_framed_is_closed_and_frees_what_it_had() {
             &[0x16, 0x03, 0x01, 0x02, 0x00],
             &[0x00, 0x01, 0x00, 0x03],
         ] {
-            let mut talker = Talker::new(&turnd, transport);
+            let mut talker = turnd.talker(transport);
             talker.allocate();
-            talker.leg.send(junk);
-            assert_eq!(talker.leg.receive(), None, "{junk:?}");
+            talker.link.send(junk);
+            assert_eq!(talker.link.receive(), None, "{junk:?}");
             // The next one of the same user gets its allocation: the last one's quota has come
             // back.
-            let mut next = Talker::new(&turnd, Transport::Udp);
+            let mut next = turnd.talker(Transport::Udp);
             next.allocate();
             next.ask(Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop));
         }

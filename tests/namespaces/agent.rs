@@ -61,7 +61,7 @@ fn judge(side: &Output) {
     assert!(local.starts_with("20.0.0.5:") || local.starts_with("[2600::5]:"), "{local}");
     let told =
         report["errors"].as_array().unwrap().iter().any(|error| error["step"] == "interfaces");
-    assert!(told, "addresses may be missing, and that is said: {report:#}");
+    assert!(told, "addresses may be missing, and the report says so: {report:#}");
 }
 
 fn sandboxed(arguments: &[&str]) -> Command {

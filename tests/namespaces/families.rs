@@ -1,4 +1,4 @@
-//! Whether there is IPv6 is not asked of `::1`.
+//! The services find out whether the host has IPv6 without `::1`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn h55_both_services_listen_on_ipv6_without_a_loopback_address_of_it() {
                 IpAddr::from(Ipv6Addr::new(0x2600, 0, 0, 0, 0, 0, 0, 5)),
                 Ipv4Addr::new(20, 0, 0, 5).into(),
             ] {
-                // Its TCP port may be open a moment before this one.
+                // Its TCP port may open a moment before its UDP port.
                 assert!(
                     answers(server, (server, 3478).into(), 20, Duration::from_millis(500)),
                     "{name}:\n{}",

@@ -1,4 +1,4 @@
-//! H5 on wildcard addresses, whatever becomes of the host's addresses, with netlink and without.
+//! H5 on wildcard addresses while the host's addresses change, with netlink and without.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use causeway_wire::attribute::AddressFamily;
 
 use crate::host::{BINDING, answers, ip, sysctl, within};
 
-/// How long nothing arriving is nothing coming.
+/// How long to wait for a packet that should not come.
 const SHORT: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(5);
 
@@ -44,24 +44,20 @@ fn addresses_come_and_go(denied: Option<&'static str>) {
     let v6 = Host { family: AddressFamily::Ipv6, ..v4 };
 
     for own in ["20.0.0.5", "127.0.0.1"] {
-        assert_eq!(v4.judged(own), Some(ErrorCode::FORBIDDEN), "{own} is there from the start");
+        assert_eq!(v4.judged(own), Some(ErrorCode::FORBIDDEN), "the host has {own} from the start");
     }
     assert_eq!(v6.judged("2600::5"), Some(ErrorCode::FORBIDDEN));
 
     v4.becomes_its_own("20.0.9.9", "addr add 20.0.9.9/32 dev d0");
     v6.becomes_its_own("2600:9::9", "addr add 2600:9::9/128 dev d0 nodad");
-    // The kernel sends to the second address of a subnet from the first.
+    // To the second address of a subnet the kernel sends from the first.
     v4.becomes_its_own("20.0.0.6", "addr add 20.0.0.6/24 dev d0");
     // All addresses of a prefix on the loopback device are the host's, and so are those of a local
     // route.
     v4.becomes_its_own("30.0.0.77", "addr add 30.0.0.1/24 dev lo");
     v4.becomes_its_own("40.0.0.3", "route add local 40.0.0.0/24 dev lo");
     ip("-6 route add local 2600:1::/64 dev lo");
-    assert_eq!(
-        v6.judged("2600:1::7"),
-        Some(ErrorCode::FORBIDDEN),
-        "an address that is of no device"
-    );
+    assert_eq!(v6.judged("2600:1::7"), Some(ErrorCode::FORBIDDEN), "an address of no device");
 
     sysctl("ipv4/ip_nonlocal_bind", "1");
     sysctl("ipv6/ip_nonlocal_bind", "1");
@@ -87,37 +83,34 @@ fn addresses_come_and_go(denied: Option<&'static str>) {
 }
 
 #[test]
-fn h55_where_own_addresses_cannot_be_known_wildcard_listeners_are_refused_unless_allowed_by_name() {
-    within(
-        "own_addresses::h55_where_own_addresses_cannot_be_known_wildcard_listeners_are_refused_unless_allowed_by_name",
-        || {
-            let port = port::free();
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            let (status, said) = Service::refused_sandboxed("turnd", &config(port), "connect");
-            assert_eq!(status.code(), Some(1), "{said}");
-            assert!(
-                said.contains("--insecure-wildcard-listeners")
-                    && said.contains(&format!("0.0.0.0:{port}")),
-                "{said}"
-            );
+fn h55_wildcard_listeners_without_known_own_addresses_need_a_flag() {
+    within("own_addresses::h55_wildcard_listeners_without_known_own_addresses_need_a_flag", || {
+        let port = port::free();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (status, said) = Service::refused_sandboxed("turnd", &config(port), "connect");
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("--insecure-wildcard-listeners")
+                && said.contains(&format!("0.0.0.0:{port}")),
+            "{said}"
+        );
 
-            let allowed = Service::start_sandboxed(
-                "turnd",
-                address,
-                &config(port),
-                &["--insecure-wildcard-listeners"],
-                Some("connect"),
-            );
-            allowed.until_log("cannot tell which addresses are this host's");
-            allowed.end();
+        let allowed = Service::start_sandboxed(
+            "turnd",
+            address,
+            &config(port),
+            &["--insecure-wildcard-listeners"],
+            Some("connect"),
+        );
+        allowed.until_log("cannot tell which addresses are this host's");
+        allowed.end();
 
-            let named = service::turnd_config(address, "", "");
-            Service::start_sandboxed("turnd", address, &named, &[], Some("connect")).end();
-        },
-    );
+        let named = service::turnd_config(address, "", "");
+        Service::start_sandboxed("turnd", address, &named, &[], Some("connect")).end();
+    });
 }
 
-/// On every address of both families, with a relay in each.
+/// A configuration with wildcard listeners and relayed addresses of both families.
 fn config(port: u16) -> String {
     let wildcard = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let config = service::turnd_config(wildcard, "", "");
@@ -143,7 +136,7 @@ impl Host {
         SocketAddr::new(ip.parse().unwrap(), self.port)
     }
 
-    /// What a new client is told that binds a channel to the listeners' port there.
+    /// The answer to a new client that binds a channel to the listeners' port at `ip`.
     fn judged(&self, ip: &str) -> Option<ErrorCode> {
         let mut caller = self.caller();
         let outcome = caller.bind(self.at(ip));
@@ -155,9 +148,8 @@ impl Host {
         }
     }
 
-    /// An address that is another's, and then the host's own: clients reach the listeners there
-    /// directly, and not through the relay, even with the channels and permissions that they
-    /// have.
+    /// Checks an address that becomes the host's own: clients reach the listeners there directly,
+    /// and not through the relay, even with the channels and permissions that they have.
     fn becomes_its_own(&self, ip: &str, by: &str) {
         let peer = self.at(ip);
         let (mut channel, mut permission) = (self.caller(), self.caller());
@@ -167,8 +159,8 @@ impl Host {
         permission.permit(peer.ip()).unwrap();
         crate::host::ip(by);
         let any: IpAddr = if peer.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
-        // Asked again, since the kernel makes the route to a new IPv6 address a moment after it has
-        // taken the address, even without duplicate address detection.
+        // With retries: the kernel adds the route to a new IPv6 address a moment after the address,
+        // even without duplicate address detection.
         assert!(answers(any, peer, 50, LONG / 50), "the listener is reached at {ip}");
         assert!(!channel.is_answered(peer, BINDING, SHORT), "{ip} through a channel");
         assert!(!permission.is_answered(peer, BINDING, SHORT), "{ip} by a permission");

@@ -1,4 +1,4 @@
-//! The sandbox of these tests does what it says: else they would show nothing.
+//! The sandbox of these tests denies what it should; otherwise they would show nothing.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use causeway_kit::program::built;
 fn without_netlink_no_interface_can_be_listed() {
     let list = |denied: &[&str]| {
         let program = if denied.is_empty() { "ip".into() } else { built("lab-sandbox") };
-        Command::new(program).args(denied).args(["addr", "show"]).output().expect("ip is there")
+        Command::new(program).args(denied).args(["addr", "show"]).output().expect("ip is installed")
     };
     assert!(list(&[]).status.success());
     let refused = list(&["netlink", "ip"]);

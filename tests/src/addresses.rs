@@ -9,9 +9,9 @@ pub const LISTENER: SocketAddr = v4([9, 9, 9, 9], 3478);
 pub const LISTENER_V6: SocketAddr = v6(0x2a01_0009, 9, 3478);
 /// Where relayed sockets are bound, IPv4: a private address behind a 1:1 NAT.
 pub const RELAY_BOUND: IpAddr = v4([10, 0, 0, 9], 0).ip();
-/// What clients are told and peers see, IPv4.
+/// The relayed address that clients are told and peers see, IPv4.
 pub const RELAY: IpAddr = v4([11, 0, 0, 9], 0).ip();
-/// Relayed addresses, IPv6: bound and advertised are one.
+/// The relayed address, IPv6: bound and advertised are the same.
 pub const RELAY_V6: IpAddr = v6(0x2a01_0011, 9, 0).ip();
 
 /// A peer at `20.0.0.host`.

@@ -1,3 +1,5 @@
+//! An answer of the server, and its attributes as tests compare them.
+
 use std::net::SocketAddr;
 
 use causeway_relay::{FiveTuple, Respond};
@@ -7,21 +9,20 @@ use causeway_wire::attribute::{
 };
 use causeway_wire::{Class, IntegrityKey, Message, Method};
 
-/// An answer as it arrived at its client.
+/// An answer as its client receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Its bytes.
+    /// The whole message.
     pub bytes: Vec<u8>,
-    /// To whom it was sent.
+    /// The client that it was sent to.
     pub to: FiveTuple,
 }
 
 impl Answer {
-    /// Takes an answer out of the server's buffer, after what is true of each answer has been
-    /// checked.
+    /// Takes an answer out of the server's buffer, and checks what holds for every answer.
     ///
     /// # Panics
-    /// When the answer is no STUN response, or is not what its verdict says.
+    /// When the answer is not a STUN response, or differs from its verdict.
     #[must_use]
     pub fn new(respond: &Respond, out: &[u8]) -> Self {
         assert!(respond.len <= out.len());
@@ -35,22 +36,22 @@ impl Answer {
         answer
     }
 
-    /// The message.
+    /// The bytes, decoded.
     ///
     /// # Panics
-    /// When it is none.
+    /// When they are not a STUN message.
     #[must_use]
     pub fn message(&self) -> Message<'_> {
         Message::decode(&self.bytes).expect("an answer is a STUN message")
     }
 
-    /// The method.
+    /// The method that it answers.
     #[must_use]
     pub fn method(&self) -> Method {
         self.message().method()
     }
 
-    /// The error code; `None` is success.
+    /// The error code; `None` for a success.
     #[must_use]
     pub fn error(&self) -> Option<u16> {
         self.attribute::<ErrorCodeAttribute<'_>>().map(|error| error.code.number())
@@ -83,7 +84,7 @@ impl Answer {
         self.attribute::<AddressErrorCode<'_>>().map(|error| (error.family, error.code.number()))
     }
 
-    /// The token of the port that was reserved.
+    /// The token of the reserved port.
     #[must_use]
     pub fn token(&self) -> Option<ReservationToken> {
         self.attribute()
@@ -95,13 +96,13 @@ impl Answer {
         self.attribute::<XorMappedAddress>().map(|mapped| mapped.0)
     }
 
-    /// The realm.
+    /// The value of REALM.
     #[must_use]
     pub fn realm(&self) -> Option<String> {
         self.attribute::<Realm<'_>>().map(|realm| realm.0.to_owned())
     }
 
-    /// The nonce.
+    /// The value of NONCE.
     #[must_use]
     pub fn nonce(&self) -> Option<String> {
         self.attribute::<Nonce<'_>>().map(|nonce| nonce.0.to_owned())
@@ -115,21 +116,20 @@ impl Answer {
             .unwrap_or_default()
     }
 
-    /// Whether an attribute is there.
+    /// Whether it has an attribute of this type.
     #[must_use]
     pub fn has(&self, kind: AttributeType) -> bool {
         self.message().has(kind)
     }
 
-    /// Whether MESSAGE-INTEGRITY is there and right under this key, and MESSAGE-INTEGRITY-SHA256 is
-    /// not there.
+    /// Whether it has MESSAGE-INTEGRITY, valid under this key, and no MESSAGE-INTEGRITY-SHA256.
     #[must_use]
     pub fn is_signed_with(&self, key: &IntegrityKey) -> bool {
         let message = self.message();
         message.verify_integrity(key) && !message.has_integrity_sha256()
     }
 
-    /// Whether no integrity attribute is there.
+    /// Whether it has no integrity attribute.
     #[must_use]
     pub fn is_unsigned(&self) -> bool {
         let message = self.message();

@@ -1,3 +1,5 @@
+//! A TURN client of the laboratory: it writes requests and learns from the answers.
+
 use std::net::SocketAddr;
 
 use causeway_auth::{Key, RestSecret};
@@ -17,21 +19,21 @@ use crate::lab::Lab;
 use crate::reaction::Reaction;
 use crate::setup::REALM;
 
-/// What fills a message with attributes.
+/// Writes the attributes of a message.
 pub type Fill<'f> = &'f dyn Fn(&mut MessageWriter<'_>) -> Result<(), EncodeError>;
 
 /// A TURN client: a 5-tuple, credentials, and the realm and nonce that it was given.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Its 5-tuple.
+    /// The 5-tuple of its packets.
     pub five_tuple: FiveTuple,
-    /// Its name.
+    /// The value of USERNAME in its requests.
     pub username: String,
-    /// Its password.
+    /// The password that its key is made from.
     pub password: String,
-    /// What REALM says, once the server has told.
+    /// The REALM of the last challenge.
     pub realm: Option<String>,
-    /// What NONCE says, once the server has told.
+    /// The NONCE of the last challenge.
     pub nonce: Option<String>,
     /// Whether it uses FINGERPRINT.
     pub fingerprint: bool,
@@ -39,25 +41,25 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of alice's at `192.0.2.host`, over UDP.
+    /// A client of the user alice at `192.0.2.host`, over UDP.
     #[must_use]
     pub fn udp(host: u8) -> Self {
         Self::at(addresses::client(host, 40_000), Transport::Udp)
     }
 
-    /// A client of alice's at `192.0.2.host`, over TCP.
+    /// A client of the user alice at `192.0.2.host`, over TCP.
     #[must_use]
     pub fn tcp(host: u8) -> Self {
         Self::at(addresses::client(host, 40_000), Transport::Tcp)
     }
 
-    /// A client of alice's at `2001:db8::host`, over UDP.
+    /// A client of the user alice at `2001:db8::host`, over UDP.
     #[must_use]
     pub fn udp_v6(host: u16) -> Self {
         Self::at(addresses::client_v6(host, 40_000), Transport::Udp)
     }
 
-    /// A client of alice's.
+    /// A client of the user alice at this address.
     #[must_use]
     pub fn at(client: SocketAddr, transport: Transport) -> Self {
         let server = if client.is_ipv4() { LISTENER } else { LISTENER_V6 };
@@ -72,14 +74,14 @@ impl Client {
         }
     }
 
-    /// The same client as somebody else.
+    /// The same client with another user's credentials.
     #[must_use]
     pub fn named(mut self, username: &str, password: &str) -> Self {
         (self.username, self.password) = (username.to_owned(), password.to_owned());
         self
     }
 
-    /// The same client with a REST credential that is good until `expiry` in Unix time.
+    /// The same client with a REST credential that is valid until `expiry` in Unix time.
     #[must_use]
     pub fn with_rest(self, secret: &[u8], expiry: u64, name: &str) -> Self {
         let username = format!("{expiry}:{name}");
@@ -102,10 +104,10 @@ impl Client {
         TransactionId(id)
     }
 
-    /// A request without credentials, as the first one is.
+    /// A request without credentials, as a client sends first.
     ///
     /// # Panics
-    /// When `fill` writes what does not fit.
+    /// When `fill` writes more than a message can hold.
     #[must_use]
     pub fn unsigned(&self, id: TransactionId, method: Method, fill: Fill<'_>) -> Vec<u8> {
         write(Class::Request, method, id, |writer| {
@@ -114,10 +116,10 @@ impl Client {
         })
     }
 
-    /// A request with credentials, as far as the server has told realm and nonce.
+    /// A request with credentials, under the realm and nonce of the last challenge.
     ///
     /// # Panics
-    /// When `fill` writes what does not fit, or realm and nonce are not known yet.
+    /// When `fill` writes more than a message can hold, or there was no challenge yet.
     #[must_use]
     pub fn signed(&self, id: TransactionId, method: Method, fill: Fill<'_>) -> Vec<u8> {
         let (realm, nonce) =
@@ -151,8 +153,8 @@ impl Client {
         self.nonce = answer.nonce();
     }
 
-    /// One request, with the challenge before it where the client has no nonce, and once more where
-    /// its nonce has become stale.
+    /// One request; before it the challenge, while the client has no nonce; and a retry when its
+    /// nonce is stale.
     pub fn ask(&mut self, lab: &mut Lab, method: Method, fill: Fill<'_>) -> Reaction {
         if self.nonce.is_none() {
             self.fetch_nonce(lab);
@@ -203,7 +205,7 @@ impl Client {
     /// An Allocate for both families; the relayed addresses, IPv4 first.
     ///
     /// # Panics
-    /// When it does not succeed whole.
+    /// When one of the two is not allocated.
     #[track_caller]
     pub fn allocate_both(&mut self, lab: &mut Lab) -> (SocketAddr, SocketAddr) {
         let answer = self.allocate_with(lab, &|w| {
@@ -246,7 +248,7 @@ impl Client {
         answer.answer().error()
     }
 
-    /// A Send indication.
+    /// A Send indication; the reaction of the server.
     pub fn send(&mut self, lab: &mut Lab, peer: SocketAddr, data: &[u8]) -> Reaction {
         let id = self.next_transaction();
         let fingerprint = self.fingerprint;
@@ -260,7 +262,7 @@ impl Client {
     /// A ChannelData message, padded over a stream.
     ///
     /// # Panics
-    /// When the number is no channel's, or the data are longer than a message can be.
+    /// When the number is not a channel's, or the data are longer than a message can be.
     pub fn send_channel(&mut self, lab: &mut Lab, number: u16, data: &[u8]) -> Reaction {
         let channel = ChannelRange::Rfc5766.channel(number).expect("a channel's number");
         let mut bytes =

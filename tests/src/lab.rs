@@ -1,3 +1,5 @@
+//! The laboratory: one server, a clock that only tests move, and the shell around them.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,17 +21,17 @@ const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 
 /// One server in virtual time, with its shell.
 pub struct Lab {
-    /// The server.
+    /// The server under test.
     pub server: Server<Quota, StdRng>,
-    /// The shell's ports.
+    /// The shell's model of relayed ports.
     pub pool: PortPool,
-    /// The quota.
+    /// The quota of allocations per user.
     pub quota: Quota,
     /// The accounts of allocations that have ended, in their order.
     pub ended: Vec<Ended>,
-    /// Whose keys were asked for, in their order.
+    /// The users whose keys the server asked for, in order.
     pub wanted: Vec<String>,
-    /// What it was made with.
+    /// The setup that it was made with.
     pub setup: Setup,
     /// Unix time when the monotonic clock started.
     epoch: Duration,
@@ -70,25 +72,25 @@ impl Lab {
         Self::new(Setup::with(change))
     }
 
-    /// Another server of the same setup, started now: its monotonic clock begins anew, and it has
-    /// adopted every allocation of this one.
+    /// Another server of the same setup, started now: its monotonic clock begins at zero, and it
+    /// has adopted every allocation of this one.
     ///
     /// # Panics
     /// When an allocation cannot be exported or adopted.
     #[must_use]
     pub fn succeed(&self) -> Self {
-        // The operating system seeds each process anew.
+        // The operating system seeds each process differently.
         let setup = Setup { seed: self.setup.seed + 1, ..self.setup.clone() };
         let mut next = Self { epoch: self.now().unix, ..Self::new(setup) };
         for id in self.server.allocation_ids() {
-            let record = self.server.export(self.now(), id).expect("an allocation that stands");
+            let record = self.server.export(self.now(), id).expect("the allocation exists");
             assert!(next.server.adopt(next.now(), &record).is_some(), "{record:?}");
         }
         next.time_out();
         next
     }
 
-    /// The time.
+    /// The present time, monotonic and Unix.
     #[must_use]
     pub fn now(&self) -> Now {
         Now { monotonic: self.elapsed, unix: self.epoch + self.elapsed }
@@ -100,12 +102,12 @@ impl Lab {
         self.now().unix.as_secs()
     }
 
-    /// Lets time pass without telling the server: nothing may depend on how punctual its caller is.
+    /// Lets time pass without a call to the server, whose caller need not be punctual.
     pub fn pass_unnoticed(&mut self, time: Duration) {
         self.elapsed += time;
     }
 
-    /// Lets time pass, and has the server do what has become due.
+    /// Lets time pass, and has the server do what is due by then.
     pub fn pass(&mut self, time: Duration) {
         self.elapsed += time;
         self.time_out();
@@ -119,13 +121,13 @@ impl Lab {
     /// Calls the server until nothing is due.
     ///
     /// # Panics
-    /// When it asks to be called again and again.
+    /// When it asks for a call without end.
     pub fn time_out(&mut self) {
         let mut calls = 0;
         while self.server.poll_timeout().is_some_and(|due| due <= self.elapsed) {
             self.server.handle_timeout(self.now());
             calls += 1;
-            assert!(calls < 10_000, "the server goes on asking to be called");
+            assert!(calls < 10_000, "the server asks for a call without end");
         }
         self.pool.expire(self.elapsed);
         self.settle(None);
@@ -195,19 +197,19 @@ impl Lab {
         self.settle(Some(reaction))
     }
 
-    /// The operator, or the connection of a client, wants something.
+    /// Hands in a command of the operator or of a client's connection.
     pub fn command(&mut self, command: Command) {
         self.server.handle_command(self.now(), command);
         self.settle(None);
     }
 
-    /// The further source of keys answers; what became of those who have waited.
+    /// The further source of keys answers; the reactions to the requests that waited for it.
     pub fn key(&mut self, username: &str, answer: KeyAnswer) -> Vec<Reaction> {
         self.server.handle_key(self.now(), username, answer);
         self.parked()
     }
 
-    /// What became of requests that have waited for a key.
+    /// The reactions to requests that waited for a key.
     pub fn parked(&mut self) -> Vec<Reaction> {
         let mut reactions = Vec::new();
         while let Some(reply) = self.server.next_parked(self.now(), &mut self.out) {
@@ -217,7 +219,7 @@ impl Lab {
         reactions
     }
 
-    /// Binds what was held back, and what became of it for the clients.
+    /// Binds the sockets that were held back; the reactions for the clients.
     pub fn complete(&mut self) -> Vec<Reaction> {
         let mut reactions = Vec::new();
         while let Some(bind) = self.pool.waiting.pop_front() {
@@ -233,8 +235,8 @@ impl Lab {
         self.reply(reply)
     }
 
-    /// Does what the server has asked for. A bind that is done at once may bring the answer that
-    /// was to come later.
+    /// Performs the effects of the server. A bind that completes at once may bring the answer that
+    /// was due later.
     fn settle(&mut self, reaction: Option<Reaction>) -> Reaction {
         let mut reaction = reaction.unwrap_or(Reaction::Later);
         while let Some(effect) = self.server.poll_effect() {

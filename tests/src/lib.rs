@@ -3,17 +3,17 @@
 //!
 //! A [`Lab`] is one `relay::Server` with a clock that only moves when a test says so, a seeded
 //! generator, and a [`PortPool`] that does what a shell does with effects. A [`Client`] writes
-//! requests as a real one would: it learns realm and nonce from a 401. Everything goes through the
+//! requests as a real one does: it learns realm and nonce from a 401. Everything goes through the
 //! public interfaces.
 //!
 //! | noun | file |
 //! |---|---|
 //! | the server and its world | `lab.rs`, `setup.rs`, `port_pool.rs` |
-//! | what a datagram led to | `reaction.rs`, `answer.rs` |
-//! | who sends | `client.rs`, `addresses.rs` |
+//! | reactions to a datagram | `reaction.rs`, `answer.rs` |
+//! | clients and peers | `client.rs`, `addresses.rs` |
 //! | quota | `quota.rs` |
 //!
-//! [`daemon`] is the other way: the real binaries, as processes on loopback.
+//! [`daemon`] has the alternative: the real binaries, as processes on loopback.
 
 pub mod addresses;
 mod answer;

@@ -1,3 +1,5 @@
+//! A model of the shell's relayed ports.
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -8,13 +10,13 @@ use causeway_wire::attribute::AddressFamily;
 
 use crate::addresses::{RELAY, RELAY_BOUND, RELAY_V6};
 
-/// The ports that relayed addresses can have.
+/// The range of relayed ports.
 pub(crate) const PORTS: RangeInclusive<u16> = 49_152..=65_535;
 
-/// So long a reservation is held.
+/// How long a reservation is held.
 const RESERVED_FOR: Duration = Duration::from_secs(30);
 
-/// A relayed socket that is wanted.
+/// A request for a relayed socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Bind {
     pub(crate) relay: RelayId,
@@ -27,14 +29,14 @@ pub(crate) struct Bind {
 /// their ports back.
 #[derive(Debug)]
 pub struct PortPool {
-    /// What each further bind fails with.
+    /// The failure of each further bind.
     pub failure: Option<BindFailure>,
-    /// What binds of one family fail with.
+    /// The failure of each further bind of one family.
     pub failures: BTreeMap<AddressFamily, BindFailure>,
-    /// While set, binds wait for [`crate::Lab::complete`].
+    /// Whether binds wait for [`crate::Lab::complete`].
     pub hold: bool,
     pub(crate) waiting: VecDeque<Bind>,
-    /// Ports that are reserved: by token, with the user and the end.
+    /// Reserved ports by token, with the user and the end of the reservation.
     reserved: BTreeMap<[u8; 8], (SocketAddr, String, Duration)>,
     tokens: u64,
     free: [BTreeSet<u16>; 2],
@@ -59,7 +61,7 @@ impl PortPool {
         }
     }
 
-    /// Ports that are free, of both families.
+    /// Number of free ports, of both families.
     #[must_use]
     pub fn free(&self) -> usize {
         self.free.iter().map(BTreeSet::len).sum()
@@ -78,7 +80,7 @@ impl PortPool {
         self.bound.get(&SocketAddr::new(ip, advertised.port())).copied()
     }
 
-    /// What peers see of a relayed socket.
+    /// The address of a relayed socket as peers see it.
     ///
     /// # Panics
     /// When the relay is not bound: a verdict named a socket that does not exist.
@@ -89,7 +91,7 @@ impl PortPool {
         advertised(*bound)
     }
 
-    /// Ports that are reserved.
+    /// Number of reserved ports.
     #[must_use]
     pub fn reserved(&self) -> usize {
         self.reserved.len()
@@ -142,7 +144,7 @@ impl PortPool {
         token
     }
 
-    /// Gives back what nobody has claimed in time.
+    /// Frees the reserved ports that no client has claimed in time.
     pub(crate) fn expire(&mut self, now: Duration) {
         let expired: Vec<_> = self
             .reserved
@@ -161,7 +163,7 @@ impl PortPool {
         assert_eq!(
             self.bound.remove(&bound),
             Some(relay),
-            "what is released was bound by the same relay, and once"
+            "a relay releases only the port that it bound, and once"
         );
         self.give_back(bound);
     }

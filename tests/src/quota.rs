@@ -1,3 +1,5 @@
+//! A quota of allocations per user.
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -6,14 +8,14 @@ use causeway_relay::Ledger;
 
 type Held = Rc<RefCell<HashMap<String, usize>>>;
 
-/// A quota of allocations a user, and the count of those that are held.
+/// A quota of allocations per user, and the count of those that are held.
 #[derive(Clone, Debug)]
 pub struct Quota {
     limit: usize,
     held: Held,
 }
 
-/// One allocation of a user; dropping it gives it back.
+/// One allocation of a user; dropped, it no longer counts.
 #[derive(Debug)]
 pub struct Guard {
     name: String,
@@ -21,19 +23,19 @@ pub struct Guard {
 }
 
 impl Quota {
-    /// So many allocations a user.
+    /// Allows each user at most `limit` allocations.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, held: Held::default() }
     }
 
-    /// How many the user of this name holds.
+    /// Number of allocations that the user of this name holds.
     #[must_use]
     pub fn held(&self, name: &str) -> usize {
         self.held.borrow().get(name).copied().unwrap_or(0)
     }
 
-    /// How many all of them hold.
+    /// Number of allocations that all users hold.
     #[must_use]
     pub fn total(&self) -> usize {
         self.held.borrow().values().sum()

@@ -1,60 +1,62 @@
+//! The reactions of the server to one input.
+
 use std::net::SocketAddr;
 
 use causeway_relay::{Discard, FiveTuple};
 
 use crate::answer::Answer;
 
-/// What one input led to, carried out.
+/// The result of one input, after its effects are carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reaction {
     /// A datagram left a relayed address.
     ToPeer {
         /// The relayed address as the peer sees it.
         from: SocketAddr,
-        /// The peer.
+        /// The peer that it was sent to.
         to: SocketAddr,
-        /// The data.
+        /// The data that the client sent.
         data: Vec<u8>,
         /// Whether DF was set on it.
         dont_fragment: bool,
-        /// Whether DSCP and ECN of what had come in went along.
+        /// Whether it carried DSCP and ECN of the packet that came in.
         carry_tos: bool,
     },
     /// A message left for a client.
     ToClient {
-        /// The client.
+        /// The client that it was sent to.
         to: FiveTuple,
         /// The whole message: prefix, data, padding.
         bytes: Vec<u8>,
-        /// Whether DSCP and ECN of what had come in went along.
+        /// Whether it carried DSCP and ECN of the packet that came in.
         carry_tos: bool,
     },
-    /// A Data indication with what ICMP had said left for a client.
+    /// A Data indication with ICMP left for a client.
     Notice {
-        /// The client.
+        /// The client that it was sent to.
         to: FiveTuple,
-        /// The message.
+        /// The whole message.
         bytes: Vec<u8>,
     },
     /// An answer left for a client.
     Answer(Answer),
-    /// Nothing was sent.
+    /// Nothing was sent, for this reason.
     Silence(Discard),
-    /// Nothing was sent yet.
+    /// Nothing was sent yet: a bind or a key is awaited.
     Later,
 }
 
 impl Reaction {
-    /// The answer.
+    /// Unwraps an answer.
     ///
     /// # Panics
-    /// When it is something else.
+    /// When the reaction is another one.
     #[must_use]
     #[track_caller]
     pub fn answer(self) -> Answer {
         match self {
             Self::Answer(answer) => answer,
-            other => panic!("no answer but {other:?}"),
+            other => panic!("not an answer: {other:?}"),
         }
     }
 
@@ -67,7 +69,7 @@ impl Reaction {
         }
     }
 
-    /// What left for a peer: from where, to whom, and the data.
+    /// The datagram that left for a peer: source, destination and data.
     #[must_use]
     pub fn to_peer(&self) -> Option<(SocketAddr, SocketAddr, &[u8])> {
         match self {
@@ -86,7 +88,7 @@ impl Reaction {
         }
     }
 
-    /// The Data indication with what ICMP had said.
+    /// The Data indication with ICMP that left for a client.
     #[must_use]
     pub fn notice(&self) -> Option<&[u8]> {
         match self {

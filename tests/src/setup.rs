@@ -1,3 +1,5 @@
+//! The parameters of a laboratory.
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -14,10 +16,10 @@ use crate::port_pool::PORTS;
 /// The realm, unless a test says otherwise.
 pub const REALM: &str = "example.org";
 
-/// What a [`crate::Lab`] is made with; change what a test is about.
+/// The parameters of a [`crate::Lab`]; a test changes those that it is about.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The realm.
+    /// The realm of all users.
     pub realm: &'static str,
     /// Users and their passwords.
     pub users: Vec<(&'static str, &'static str)>,
@@ -25,19 +27,19 @@ pub struct Setup {
     pub rest_secret: &'static [u8],
     /// How REST names are written.
     pub rest_name: RestName,
-    /// Whether there are users elsewhere: [`crate::Lab::wanted`] has whose keys are asked for.
+    /// Whether there are users elsewhere: [`crate::Lab::wanted`] lists those that are asked for.
     pub further_source: bool,
-    /// So many seconds an expired credential goes on working.
+    /// How many seconds an expired credential still works.
     pub grace: u64,
-    /// So many seconds a nonce is good.
+    /// How many seconds a nonce is valid.
     pub nonce_lifetime: u64,
-    /// Allocations a user.
+    /// Maximum number of allocations per user.
     pub quota: usize,
-    /// Relayed ports of each family.
+    /// Number of relayed ports of each family.
     pub ports: u16,
     /// The operator's rules on peers.
     pub rules: Vec<Rule>,
-    /// What a client is answered that asks for a denied peer.
+    /// The answer to a client that asks for a denied peer.
     pub denied: DeniedPeers,
     /// Families of relayed addresses.
     pub families: Families,
@@ -45,15 +47,15 @@ pub struct Setup {
     pub channels: ChannelRange,
     /// How long a peer with a channel is permitted.
     pub channel_permission: ChannelPermission,
-    /// Limits.
+    /// The bounds on what clients may hold.
     pub limits: Limits,
-    /// Whether changes are noted for a directory.
+    /// Whether changes are recorded for a directory.
     pub track_changes: bool,
-    /// How much is answered to datagrams whose source may be forged; unlimited if `None`.
+    /// Limit on answers to datagrams whose source may be forged; `None`: unlimited.
     pub unauthenticated: Option<LimiterSettings>,
-    /// What SOFTWARE says.
+    /// The value of SOFTWARE.
     pub software: Option<&'static str>,
-    /// What the generator starts from.
+    /// The seed of the generator.
     pub seed: u64,
 }
 
@@ -123,7 +125,7 @@ impl Setup {
         for (name, password) in &self.users {
             credentials.add_user(
                 Credential::with_password(name, self.realm, password)
-                    .expect("names and passwords that may be"),
+                    .expect("the names and passwords are valid"),
             );
         }
         credentials.set_rest_name(self.rest_name);
@@ -141,7 +143,7 @@ impl Setup {
 /// An operator's rule that allows a range.
 ///
 /// # Panics
-/// When `net` is no range of addresses.
+/// When `net` is not a range of addresses.
 #[must_use]
 pub fn allow(net: &str) -> Rule {
     Rule { allow: true, net: net.parse().expect("a range of addresses") }
@@ -150,7 +152,7 @@ pub fn allow(net: &str) -> Rule {
 /// An operator's rule that denies a range.
 ///
 /// # Panics
-/// When `net` is no range of addresses.
+/// When `net` is not a range of addresses.
 #[must_use]
 pub fn deny(net: &str) -> Rule {
     Rule { allow: false, net: net.parse().expect("a range of addresses") }

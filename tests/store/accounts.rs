@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use causeway_relay::Transport;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
-use causeway_tests::daemon::leg::{Leg, arrives, udp};
+use causeway_tests::daemon::leg::{arrives, udp};
 use causeway_tests::daemon::service::{self, USER};
 
-use crate::client::{Talker, channel_data};
 use crate::redis_server::RedisServer;
 use crate::relay::{Relay, records};
+use causeway_tests::daemon::talker::{Talker, channel_data};
 
 const EVERY: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
 
@@ -26,11 +26,11 @@ fn stream(redis: &RedisServer) -> Vec<Entry> {
         .arg("-")
         .arg("+")
         .query(&mut redis.connection())
-        .expect("it answers");
+        .expect("Redis answers");
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// Waits until the stream holds what is looked for.
+/// Waits until the stream's entries meet the condition.
 fn until(
     redis: &RedisServer,
     relay: &Relay,
@@ -48,7 +48,7 @@ fn until(
     }
 }
 
-/// What happened to the allocation over this transport, in order: event and reason.
+/// The events of the allocation over this transport, in order, with their reasons.
 fn of(entries: &[Entry], transport: Transport) -> Vec<(String, String)> {
     let its = entries.iter().filter(|entry| entry["transport"] == transport.name());
     its.map(|entry| (entry["event"].clone(), entry["reason"].clone())).collect()
@@ -67,20 +67,20 @@ fn every_transport(config: &str, certificates: &Certificates, more: &str) -> Str
     format!("{config}{}{more}", certificates.table())
 }
 
-/// A client over each transport that has sent a datagram of four bytes to the peer, and got one.
+/// Clients, one over each transport, that have sent the peer four bytes and received four.
 fn talking(
     address: std::net::SocketAddr,
     certificates: &Certificates,
     peer: &UdpSocket,
-) -> Vec<Talker<Leg>> {
+) -> Vec<Talker> {
     let talk = |transport| {
         let mut talker = Talker::new(transport, address, &certificates.root());
         let relayed = talker.allocate();
         assert_eq!(talker.bind(0x4000, peer.local_addr().expect("it is bound")), None);
-        talker.path.send(&channel_data(0x4000, b"ping"));
+        talker.send_channel(0x4000, b"ping");
         assert_eq!(arrives(peer), (b"ping".to_vec(), relayed));
         peer.send_to(b"pong", relayed).expect("loopback takes it");
-        assert_eq!(talker.path.receive(), Some(channel_data(0x4000, b"pong")));
+        assert_eq!(talker.link.receive(), Some(channel_data(0x4000, b"pong", transport)));
         talker
     };
     EVERY.into_iter().map(talk).collect()
@@ -129,11 +129,11 @@ fn h50_a_stop_accounts_for_every_allocation_once_and_what_is_restored_goes_on() 
     }
     assert_eq!(log.matches("allocation started").count(), 4, "{log}");
 
-    // No end comes twice, and the one that goes on is counted on.
+    // No end comes twice, and the counts of the restored allocation go on.
     relay.service.start_again();
     relay.until_restored(1);
     let udp = &mut talkers[0];
-    udp.path.send(&channel_data(0x4000, b"more"));
+    udp.send_channel(0x4000, b"more");
     assert_eq!(arrives(&peer).0, b"more");
     assert_eq!(udp.refresh(0), None);
     let entries =
@@ -193,7 +193,7 @@ fn h50_an_allocation_that_goes_on_is_accounted_for_at_each_interval_over_a_crash
     let mut relay =
         Relay::start_as(&redis.url(), |config| format!("{config}[accounting]\ninterim = \"1s\"\n"));
     let address = relay.service.address;
-    let mut talkers: Vec<Talker<Leg>> =
+    let mut talkers: Vec<Talker> =
         (0..6).map(|_| Talker::new(Transport::Udp, address, "".as_ref())).collect();
     for talker in &mut talkers {
         talker.allocate();

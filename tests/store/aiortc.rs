@@ -1,5 +1,5 @@
-//! A WebRTC stack that others wrote, held to relayed candidates over UDP: its data channel outlives
-//! the crash of the relay.
+//! An independent WebRTC stack that may use relayed candidates over UDP only: its data channel
+//! outlives the crash of the relay.
 
 use std::process::Command;
 use std::time::Duration;
@@ -18,11 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn a_data_channel_outlives_a_crash() {
     let python = target().join("interop-venv/bin/python");
-    assert!(
-        python.is_file(),
-        "{} is not there: `cargo xtask test store` makes it",
-        python.display()
-    );
+    assert!(python.is_file(), "{} is missing: `cargo xtask test store` makes it", python.display());
     let redis = RedisServer::start();
     let mut relay = Relay::start(&redis.url());
     let mut command = Command::new(python);
@@ -30,7 +26,7 @@ fn a_data_channel_outlives_a_crash() {
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/interop/aiortc/crash_call.py"))
         .args(["--server", &relay.service.address.to_string(), "--user", USER])
         .env("TURN_PASSWORD", PASSWORD);
-    let mut endpoints = Process::start("aiortc", command).expect("it is there");
+    let mut endpoints = Process::start("aiortc", command).expect("Python is installed");
     let (next, line) = endpoints.next_output(0, PATIENCE).unwrap_or_default();
     assert_eq!(line, "up", "{}", endpoints.log_tail());
     let away = relay.crash();
@@ -40,7 +36,7 @@ fn a_data_channel_outlives_a_crash() {
     let seen: Value = serde_json::from_str(&line)
         .unwrap_or_else(|error| panic!("{error}: {line}\n{}", relay.service.log()));
     println!("\naiortc, with turnd away for {away:.1?}: {line}");
-    endpoints.finish(PATIENCE).and_then(Finished::success).expect("it ends well");
+    endpoints.finish(PATIENCE).and_then(Finished::success).expect("the endpoints succeed");
     assert_eq!(
         (&seen["in_order"], &seen["same_pairs"]),
         (&Value::Bool(true), &Value::Bool(true)),

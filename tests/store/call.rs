@@ -9,7 +9,7 @@ use causeway_client::{
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// Longer than all repetitions of a request that a busy machine may need.
+/// How long a request may take: longer than all retransmissions that a busy machine may need.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How the client sends to its peer.
@@ -27,17 +27,17 @@ pub(crate) struct Call {
     client: TurnClient,
     /// The client counts time from here.
     start: Instant,
-    /// So far the client's clock is ahead of ours.
+    /// How far the client's clock is ahead of ours.
     ahead: Duration,
-    /// Requests sent, less answers.
+    /// Number of requests without an answer.
     unanswered: usize,
 }
 
 impl Call {
-    /// Gets an allocation and lets the peer in.
+    /// Gets an allocation, and permits the peer or binds a channel to it.
     ///
     /// # Errors
-    /// What the server said.
+    /// The reason why the request failed.
     pub(crate) fn open(
         server: SocketAddr,
         user: &str,
@@ -45,7 +45,7 @@ impl Call {
         way: Way,
     ) -> Result<Self, Failure> {
         let (socket, peer) = (udp(), udp());
-        socket.connect(server).expect("loopback is there");
+        socket.connect(server).expect("loopback exists");
         let seed = socket.local_addr().expect("it is bound").port().into();
         let config =
             TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password)));
@@ -76,7 +76,7 @@ impl Call {
     /// Binds one more channel.
     ///
     /// # Errors
-    /// What the server said.
+    /// The reason why the request failed.
     pub(crate) fn bind(&mut self, peer: SocketAddr) -> Result<(), Failure> {
         self.client.bind(self.now(), peer).expect("there is an allocation");
         let events = self.settle()?;
@@ -87,11 +87,11 @@ impl Call {
         Ok(())
     }
 
-    /// Lets the client's clock run on until it has refreshed all that it has: its permission twice,
-    /// the allocation and the channel. Gives the lifetime that the server granted.
+    /// Advances the client's clock until it has refreshed its permission (twice), the allocation
+    /// and the channel. Returns the lifetime that the server granted.
     ///
     /// # Errors
-    /// What the server said.
+    /// The reason why the request failed.
     pub(crate) fn renew(&mut self) -> Result<Duration, Failure> {
         let mut granted = None;
         // Permissions are refreshed after 240 s, allocations and channels after 540 s.
@@ -108,10 +108,10 @@ impl Call {
         Ok(granted.expect("the allocation was refreshed"))
     }
 
-    /// Gets and deletes an allocation so many times, all from one socket.
+    /// Gets and deletes an allocation, again and again, from one socket.
     ///
     /// # Errors
-    /// What the server said.
+    /// The reason why the request failed.
     pub(crate) fn come_and_go(
         server: SocketAddr,
         user: &str,
@@ -122,14 +122,14 @@ impl Call {
         for _ in 0..times {
             call.client.close(call.now());
             call.settle()?;
-            call.client.allocate(call.now()).expect("there is none any more");
+            call.client.allocate(call.now()).expect("it was deleted");
             call.settle()?;
         }
         call.close();
         Ok(())
     }
 
-    /// Deletes the allocation.
+    /// Deletes the allocation and waits for the answer.
     pub(crate) fn close(mut self) {
         self.client.close(self.now());
         self.settle().expect("it can be deleted");
@@ -139,7 +139,7 @@ impl Call {
         self.peer.local_addr().expect("it is bound")
     }
 
-    /// Sends to the peer; an error of the socket is the relay's absence, and no matter here.
+    /// Sends to the peer. Errors of the socket are ignored: the relay may be down.
     pub(crate) fn say(&mut self, data: &[u8]) {
         let mut buffer = [&[0; HEADROOM], data, &[0; TAILROOM]].concat();
         let data = HEADROOM..HEADROOM + data.len();
@@ -150,20 +150,20 @@ impl Call {
         let _ = self.socket.send(&buffer[wrapped]);
     }
 
-    /// The peer sends to the client; as [`say`](Self::say).
+    /// Sends from the peer to the client; errors are ignored as in [`say`](Self::say).
     pub(crate) fn answer(&mut self, data: &[u8]) {
         let _ = self.peer.send_to(data, self.relayed);
     }
 
-    /// What the peer has received from the relayed address, if anything is there.
+    /// The next datagram that the peer has received from the relayed address, if any.
     pub(crate) fn heard_by_peer(&mut self) -> Option<Vec<u8>> {
         let mut buffer = [0; 2048];
         let (length, from) = self.peer.recv_from(&mut buffer).ok()?;
-        assert_eq!(from, self.relayed, "the relayed address is another one");
+        assert_eq!(from, self.relayed, "the relayed address has changed");
         Some(buffer[..length].to_vec())
     }
 
-    /// What the client has received from its peer, if anything is there.
+    /// The next data that the client has received from its peer, if any.
     pub(crate) fn heard_by_client(&mut self) -> Option<Vec<u8>> {
         let mut buffer = [0; 2048];
         loop {
@@ -181,7 +181,7 @@ impl Call {
                 assert_eq!(
                     peer,
                     self.peer.local_addr().expect("it is bound"),
-                    "the peer is another one"
+                    "the data come from another peer"
                 );
                 Some(data.to_vec())
             }
@@ -192,7 +192,7 @@ impl Call {
         }
     }
 
-    /// Sends what is to be sent until each request has its answer.
+    /// Runs the client until each request has its answer.
     fn settle(&mut self) -> Result<Vec<Event>, Failure> {
         let deadline = Instant::now() + PATIENCE;
         let mut events = Vec::new();
@@ -213,7 +213,7 @@ impl Call {
             if Instant::now() > deadline {
                 return Err(Failure::TimedOut);
             }
-            // Data that was still under way is nobody's here.
+            // Data that were still on their way are dropped here.
             while self.heard_by_client().is_some() {}
             if self.client.poll_timeout().is_some_and(|due| due <= self.now()) {
                 self.client.handle_timeout(self.now());

@@ -1,4 +1,4 @@
-//! `kill -9`, and the same server again.
+//! `kill -9` of a server, and its restart.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::redis_server::RedisServer;
 use crate::relay::{self, Relay};
 use crate::talk::{Heard, Talk};
 
-/// Far more than the aim of 100 ms: what a busy machine may need.
+/// How late a call may resume. A busy machine needs far more than the aim of 100 ms.
 const BOUND: Duration = Duration::from_secs(5);
 
 #[test]
@@ -49,7 +49,7 @@ fn outlive(workers: usize, count: usize) {
     let mut calls: Vec<Call> = talked.into_iter().map(|(call, _)| call).collect();
     relay.until_restored(count as u64);
     nonce_and_keys_are_still_good(&relay.service, &mut calls);
-    // Each bound one more channel, so that each record was written anew, by the new process.
+    // Each bound one more channel, so that the new process wrote each record again.
     lifetimes_go_on(&kept, &relay.until_written(&redis, &kept));
     for call in &mut calls {
         assert_eq!(
@@ -59,7 +59,7 @@ fn outlive(workers: usize, count: usize) {
             relay.service.log()
         );
     }
-    refused_nobody(&relay.service);
+    refused_no_request(&relay.service);
     let closed = calls.len();
     calls.into_iter().for_each(Call::close);
     relay.service.until_metric("turnd_allocations_ended_total{reason=\"released\"}", closed as u64);
@@ -73,15 +73,15 @@ fn nonce_and_keys_are_still_good(turnd: &Service, calls: &mut [Call]) {
         let another = (call.peer().ip(), 9).into();
         call.bind(another).unwrap_or_else(|failure| panic!("{failure}:\n{}", turnd.log()));
     }
-    refused_nobody(turnd);
+    refused_no_request(turnd);
     let live = |family: &str| {
         turnd.metric(&format!("turnd_allocations{{transport=\"udp\",family=\"{family}\"}}"))
     };
     assert_eq!(live("ipv4"), calls.len() as u64);
 }
 
-/// Neither 401 nor 437 nor 438 nor anything else was ever answered by this process.
-fn refused_nobody(turnd: &Service) {
+/// This process has never answered 401, 437, 438 or another error.
+fn refused_no_request(turnd: &Service) {
     for code in ["400", "401", "437", "438", "441"] {
         assert_eq!(
             turnd.metric(&format!("turnd_stun_errors_total{{code=\"{code}\"}}")),
@@ -92,11 +92,11 @@ fn refused_nobody(turnd: &Service) {
     }
 }
 
-/// Nothing lives longer than it was promised before the crash, nor ends before.
+/// Nothing expires later or earlier than was promised before the crash.
 fn lifetimes_go_on(before: &[Record], after: &[Record]) {
     let about = |one: u64, other: u64| one.abs_diff(other) < 1000;
     for was in before {
-        let is = after.iter().find(|is| is.id == was.id).expect("a record keeps its name");
+        let is = after.iter().find(|is| is.id == was.id).expect("a record keeps its id");
         assert!(about(was.expires_at, is.expires_at), "{was:?} became {is:?}");
         for channel in &was.channels {
             let still = is
@@ -121,7 +121,7 @@ fn lifetimes_go_on(before: &[Record], after: &[Record]) {
     }
 }
 
-/// Its account says how long it lasted, crash included.
+/// Its accounting entry includes the time before the crash.
 #[test]
 fn an_allocation_keeps_its_age() {
     let redis = RedisServer::start();
@@ -139,7 +139,7 @@ fn an_allocation_keeps_its_age() {
     relay.service.end();
 }
 
-/// What shows that the tests above can fail.
+/// The counterproof: the tests above can fail.
 #[test]
 fn without_a_store_a_crash_ends_the_calls() {
     let (address, config) = relay::config("");
@@ -161,7 +161,7 @@ fn without_a_store_a_crash_ends_the_calls() {
     turnd.end();
 }
 
-/// Prints what each call has felt of the crash.
+/// Prints how the crash affected each call.
 fn table(talked: &[(Call, Heard)], killed: Instant, back: Instant) {
     let away = back - killed;
     println!("\nturnd was away for {:.1} ms: killed, started, port open", millis(away));
@@ -171,7 +171,7 @@ fn table(talked: &[(Call, Heard)], killed: Instant, back: Instant) {
     );
     for (at, (call, heard)) in talked.iter().enumerate() {
         let silence =
-            heard.gap(killed).map_or("for ever".to_owned(), |gap| format!("{:.1} ms", millis(gap)));
+            heard.gap(killed).map_or("endless".to_owned(), |gap| format!("{:.1} ms", millis(gap)));
         let after = heard.resumed(killed).map_or("never".to_owned(), |at| {
             format!("{:.1} ms", millis(at.saturating_duration_since(back)))
         });

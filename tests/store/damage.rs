@@ -1,5 +1,5 @@
-//! What cannot be restored: it alone is lost, counted, and named in the log; and a store that is
-//! not there.
+//! Records that cannot be restored: only they are lost, and they are counted and named in the log.
+//! Stores that are unreachable, hang or are busy at the start.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
@@ -20,13 +20,13 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
     relay.service.kill();
 
     let key = |call: &Call| {
-        record_key(kept.iter().find(|record| is_of(record, call)).expect("it is kept").id)
+        record_key(kept.iter().find(|record| is_of(record, call)).expect("the store has it").id)
     };
     let [taken, newer, damaged, cut] = [0, 1, 2, 3].map(|at| key(&calls[at]));
     assert!(redis.read(&taken).is_some());
     let _other = bound_when_free(calls[0].relayed);
     let change = |key: &str, change: &dyn Fn(&mut Vec<u8>)| {
-        let mut value = redis.read(key).expect("it is kept");
+        let mut value = redis.read(key).expect("the store has it");
         change(&mut value);
         redis.write(key, &value);
     };
@@ -50,7 +50,7 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
     }
     let others = calls.split_off(4);
     lives(others, &relay);
-    // The port that another program holds is waited for, for ten seconds.
+    // The server waits ten seconds for a port that another program holds.
     let deadline = Instant::now() + Duration::from_secs(20);
     while !relay
         .service
@@ -68,8 +68,8 @@ fn what_cannot_be_restored_is_counted_and_the_others_live() {
     relay.service.end();
 }
 
-/// The kernel clears up after a killed process, its ring above all, when the process is gone
-/// already.
+/// The kernel cleans up after a killed process, its ring above all, only after the process has
+/// ended.
 pub(crate) fn bound_when_free(address: SocketAddr) -> UdpSocket {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -77,7 +77,7 @@ pub(crate) fn bound_when_free(address: SocketAddr) -> UdpSocket {
             Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
                 thread::sleep(Duration::from_millis(5));
             }
-            outcome => return outcome.expect("the relay is away"),
+            outcome => return outcome.expect("the relay is down"),
         }
     }
 }
@@ -98,7 +98,7 @@ fn a_redis_that_is_not_there_delays_the_start_by_three_seconds_at_most() {
     }
     let calls = relay.calls(2);
 
-    // It comes later, and then the directory is written.
+    // When it comes, the directory is written.
     redis.run();
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     relay.until_state("connected");
@@ -123,7 +123,7 @@ fn a_redis_that_hangs_delays_the_start_by_three_seconds_at_most() {
     relay.service.end();
 }
 
-/// With less patience than the default, so that the test need not wait for so long.
+/// With a shorter timeout than the default, so that the test takes less time.
 fn impatient(config: &str) -> String {
     config.replace("[store]\n", "[store]\nrestore_patience = \"1s\"\n")
 }
@@ -166,7 +166,7 @@ fn h47_calls_that_a_halted_redis_still_has_go_on_when_it_does() {
 #[test]
 fn h47_a_redis_that_another_program_keeps_busy_loses_no_call() {
     let redis = RedisServer::start();
-    // Its name before Redis 7; later ones take it too.
+    // The name of the setting before Redis 7; later versions accept it, too.
     redis.set("lua-time-limit", "20");
     let mut relay = Relay::start(&redis.url());
     let calls = relay.calls(6);
@@ -185,14 +185,14 @@ fn h47_a_redis_that_another_program_keeps_busy_loses_no_call() {
             .expect("the script runs and has written nothing");
     });
     relay.service.start_again();
-    freed.join().expect("it ended the script");
-    busy.join().expect("the thread goes on").expect_err("the script was ended");
+    freed.join().expect("the thread ended the script");
+    busy.join().expect("the thread does not panic").expect_err("the script was ended");
     relay.service.until_metric("turnd_store_records_restored_total", 6);
     lives(calls, &relay);
     relay.service.end();
 }
 
-/// Each of these calls talks, both ways.
+/// Checks that each of these calls carries data, in both directions.
 pub(crate) fn lives(calls: Vec<Call>, relay: &Relay) -> Vec<Call> {
     let start = Instant::now();
     let talks = Talk::start_all(calls);

@@ -1,4 +1,4 @@
-//! A Redis that evicts, or from which somebody deletes: records that are lost one by one.
+//! A Redis that evicts, or whose operator deletes keys: records are lost one by one.
 
 use crate::damage::lives;
 use crate::redis_server::RedisServer;
@@ -18,9 +18,9 @@ fn h47_records_that_are_lost_singly_are_written_again_and_a_policy_that_evicts_i
         let () = redis::cmd("DEL")
             .arg(record_key(record.id))
             .query(&mut redis.connection())
-            .expect("it answers");
+            .expect("Redis answers");
     }
-    // Two heartbeats at the most.
+    // At most two heartbeats.
     relay.until_kept(&redis, &all);
     assert!((1..=4).contains(&relay.service.metric("turnd_store_records_missing_total")));
     relay.crash();

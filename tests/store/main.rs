@@ -1,15 +1,14 @@
-//! Calls through the real `turnd` with a real Redis beside it: what outlives a crash of the one and
+//! Calls through the real `turnd` with a real Redis beside it: they outlive a crash of the one and
 //! any trouble of the other. All on loopback, without privileges; `redis-server` must be installed.
 //!
-//! Run it with `cargo xtask test store`, which prints the gap of each call; it goes one test at a
-//! time, so that they do not measure each other.
+//! Run it with `cargo xtask test store`, which prints the gap of each call. It runs one test at a
+//! time, so that the tests do not disturb each other's measurements.
 
-#![allow(clippy::print_stdout)] // for whoever runs the test by hand
+#![allow(clippy::print_stdout)] // measurements, for a run by hand
 
 mod accounts;
 mod aiortc;
 mod call;
-mod client;
 mod crash;
 mod damage;
 mod eviction;

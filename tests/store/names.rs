@@ -1,4 +1,4 @@
-//! H40: whatever a user or a realm is called, it is stored as it is and forms no command and no
+//! H40: the name of any user or realm is stored unchanged, and becomes no part of a command or a
 //! key.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,10 +13,11 @@ use crate::relay::{NODE, Relay, record_key, records};
 
 const SECRET: &str = "a secret for short-lived credentials";
 
-/// Everything that a configuration's text can hold but quotes, backslashes and control characters.
+/// The special characters that a configuration's text can hold, without quotes, backslashes and
+/// control characters.
 const REALM: &str = "a realm *? %s%n {} $(x) `y` ; DEL ключ";
 
-/// Those that a configuration takes.
+/// Names that a configuration accepts.
 const USERS: &[&str] = &[
     "with some spaces",
     "*",
@@ -28,7 +29,8 @@ const USERS: &[&str] = &[
     "\\\"quoted\\\"",
 ];
 
-/// Control characters come in short-lived names only, which the service that mints them chooses.
+/// Names with control characters. Only short-lived credentials have them: the service that issues
+/// these chooses the name.
 const MINTED: &[&str] = &["a\r\nFLUSHALL\r\n", "*3\r\n$3\r\nSET\r\n", "\u{0}nul\u{7f}", "%s {} *"];
 
 #[test]
@@ -66,8 +68,7 @@ fn h40_names_of_users_and_realm_are_kept_exactly() {
         relay.service.log()
     );
     for mut call in lives(calls, &relay) {
-        // The key belongs to user and realm as they are: with another spelling of either, this is a
-        // 401.
+        // The key is made from the exact user and realm: any other spelling gives a 401.
         assert_eq!(
             call.renew().expect("the server knows it"),
             Duration::from_secs(600),
@@ -95,8 +96,7 @@ fn configure(config: &str) -> String {
     format!("{before}{auth}{after}").replace("interop.example", REALM)
 }
 
-/// No key but those of the layout, and the names of none of them hold anything of a user or a
-/// realm.
+/// The store has only the keys of the layout, and no key's name has a part of a user or a realm.
 fn only_our_keys(redis: &RedisServer) {
     let records: Vec<String> = records(redis).iter().map(|record| record_key(record.id)).collect();
     let prefix = format!("cw:{{{NODE}}}:");
@@ -104,6 +104,6 @@ fn only_our_keys(redis: &RedisServer) {
         let known = records.contains(&key)
             || ["index", "incarnation"].iter().any(|name| key == format!("{prefix}{name}"))
             || [format!("cw:node:{NODE}"), "cw:accounting".to_owned()].contains(&key);
-        assert!(known, "a key {key:?}");
+        assert!(known, "unknown key {key:?}");
     }
 }

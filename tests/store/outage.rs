@@ -1,5 +1,5 @@
-//! Redis halted, killed and replaced, with another password, full: calls and Allocates feel
-//! nothing, metrics and log tell it, and the directory is right again afterwards.
+//! Redis halted, killed and replaced, with another password, full: calls and Allocates are not
+//! delayed, metrics and log show it, and the directory is complete again afterwards.
 
 use std::net::TcpStream;
 use std::thread;
@@ -13,12 +13,12 @@ use crate::redis_server::RedisServer;
 use crate::relay::Relay;
 use crate::talk::{Heard, Talk};
 
-/// Nothing under way may be held up for so long, even where the machine is busy.
+/// Maximum delay of a datagram or an Allocate, even on a busy machine.
 const BOUND: Duration = Duration::from_secs(1);
-/// Calls that talk all the time.
+/// Number of calls that talk all the time.
 const TALKING: usize = 6;
 
-/// What befalls Redis.
+/// A failure of Redis and its effects.
 struct Trouble {
     name: &'static str,
     begin: fn(&mut RedisServer),
@@ -31,7 +31,7 @@ struct Trouble {
 }
 
 #[test]
-fn h45_a_halted_redis_delays_nobody() {
+fn h45_a_halted_redis_delays_no_client() {
     Trouble {
         name: "halted",
         begin: |redis| redis.halt(),
@@ -99,7 +99,7 @@ fn h45_a_full_redis() {
     .befalls();
 }
 
-/// More than a worker notes: it gives the changes up, and then everything counts as changed.
+/// More changes than a worker records: it drops them, and then counts everything as changed.
 #[test]
 fn h47_what_was_given_up_in_a_pause_of_redis_is_written_again_and_stays() {
     let redis = RedisServer::start();
@@ -112,12 +112,12 @@ fn h47_what_was_given_up_in_a_pause_of_redis_is_written_again_and_stays() {
         .expect("a halted Redis delays no allocation");
     assert!(
         relay.service.metric("turnd_store_unwritten") > 0,
-        "what was given up is to be asked for"
+        "the dropped changes are to be written"
     );
     redis.resume();
     relay.until_state("connected");
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
-    // The worker goes on telling what changes.
+    // The worker still reports changes.
     calls.push(relay.call(Way::Channel));
     calls.swap_remove(0).close();
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
@@ -133,7 +133,7 @@ fn h53_a_redis_that_comes_back_is_reached_though_clients_use_up_the_descriptors(
     let relay = Relay::start_limited(&redis.url(), 128);
     let address = relay.service.address;
     let _idle: Vec<_> = (0..128)
-        .map(|_| TcpStream::connect(address).expect("it accepts, if only to refuse"))
+        .map(|_| TcpStream::connect(address).expect("it accepts, even if it closes at once"))
         .collect();
     let calls: Vec<_> =
         std::iter::from_fn(|| Call::open(address, USER, PASSWORD, Way::Permission).ok())
@@ -186,7 +186,7 @@ impl Trouble {
         );
 
         let mut calls: Vec<Call> = talked.into_iter().map(|(call, _)| call).chain(opened).collect();
-        // What was made meanwhile is there, and what was ended is not.
+        // The store has the allocations made meanwhile, and not those deleted.
         relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
         relay.service.until_metric("turnd_store_unwritten", 0);
         calls.pop().expect("there are some").close();
@@ -197,7 +197,7 @@ impl Trouble {
         relay.service.end();
     }
 
-    /// The metrics and the log tell of it.
+    /// Checks that the metrics and the log show it.
     fn is_visible(&self, relay: &Relay, errors: u64) {
         assert!(relay.errors(self.error) >= errors.max(1), "no error is counted as {}", self.error);
         let log = relay.service.log();
@@ -208,13 +208,13 @@ impl Trouble {
         if self.state != "connected" {
             assert!(
                 log.contains(self.state) || log.contains(self.error),
-                "the log says nothing of it:\n{log}"
+                "the log does not mention it:\n{log}"
             );
             assert!(
                 relay.service.metric("turnd_store_unwritten") > 0,
-                "what is not written is not shown"
+                "the metrics show no unwritten records"
             );
-            assert!(relay.service.metric("turnd_store_lag_seconds") > 0, "nor for how long");
+            assert!(relay.service.metric("turnd_store_lag_seconds") > 0, "the metrics show no lag");
         }
     }
 
@@ -239,8 +239,8 @@ impl Trouble {
     }
 }
 
-/// Makes allocations for so long, and ends most of them: how long each took, in order of that, and
-/// those that are left.
+/// Makes allocations during `time`, and deletes most of them: how long each took, sorted, and the
+/// calls that are left.
 fn allocate_for(relay: &Relay, time: Duration) -> (Vec<Duration>, Vec<Call>) {
     let end = Instant::now() + time;
     let (mut times, mut left) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! A Redis server of a test's own, and the questions that the tests ask it.
+//! A Redis server for one test, and the commands that the tests send it.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use redis::{Commands as _, Connection};
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A running `redis-server`.
+/// A `redis-server` on loopback, from the kit.
 pub(crate) struct RedisServer(Server);
 
 impl Deref for RedisServer {
@@ -32,12 +32,12 @@ impl RedisServer {
         Self(Server::start(&[]))
     }
 
-    /// A server that does not run yet.
+    /// A server that is not started yet.
     pub(crate) fn absent() -> Self {
         Self(Server::absent(port::free()))
     }
 
-    /// A setting of the running server.
+    /// Changes a setting of the running server.
     pub(crate) fn set(&self, name: &str, value: &str) {
         let mut set = redis::cmd("CONFIG");
         set.arg("SET").arg(name).arg(value);
@@ -59,12 +59,12 @@ impl RedisServer {
             .arg("TYPE")
             .arg("normal")
             .query(&mut connection)
-            .expect("it ends them");
+            .expect("it closes them");
     }
 
     /// Demands no password from now on.
     pub(crate) fn let_in(&self, password: &str) {
-        let mut connection = self.connection_as(password).expect("it is the password");
+        let mut connection = self.connection_as(password).expect("the password is correct");
         let () = redis::cmd("CONFIG")
             .arg("SET")
             .arg("requirepass")
@@ -75,7 +75,7 @@ impl RedisServer {
 
     /// The value of a key.
     pub(crate) fn read(&self, key: &str) -> Option<Vec<u8>> {
-        self.connection().get(key).expect("it answers")
+        self.connection().get(key).expect("Redis answers")
     }
 
     pub(crate) fn write(&self, key: &str, value: &[u8]) {
@@ -86,13 +86,13 @@ impl RedisServer {
 
     /// The members of a set; none if there is no such set.
     pub(crate) fn members(&self, key: &str) -> Vec<Vec<u8>> {
-        self.connection().smembers(key).expect("it answers")
+        self.connection().smembers(key).expect("Redis answers")
     }
 
     /// All its keys, in order.
     pub(crate) fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> =
-            self.connection().keys("*").expect("it answers, and all keys are text");
+            self.connection().keys("*").expect("Redis answers, and all keys are text");
         keys.sort();
         keys
     }
@@ -101,7 +101,7 @@ impl RedisServer {
         self.connection_as("").expect("it listens")
     }
 
-    /// With the default user's password.
+    /// A connection with the default user's password.
     pub(crate) fn connection_as(&self, password: &str) -> redis::RedisResult<Connection> {
         let login = if password.is_empty() { String::new() } else { format!(":{password}@") };
         let url = format!("redis://{login}{}", self.address());

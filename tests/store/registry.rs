@@ -1,4 +1,4 @@
-//! What the fleet is told of a node.
+//! The entry by which the fleet knows a node.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use crate::relay::{NODE, Relay};
 
 fn row(redis: &RedisServer) -> HashMap<String, String> {
     let mut all = redis::cmd("HGETALL");
-    all.arg(format!("cw:node:{NODE}")).query(&mut redis.connection()).expect("it answers")
+    all.arg(format!("cw:node:{NODE}")).query(&mut redis.connection()).expect("Redis answers")
 }
 
 #[test]
@@ -27,11 +27,7 @@ fn a_sibling_learns_where_clients_reach_a_node_and_that_it_has_stopped() {
     relay.until_state("connected");
     let deadline = Instant::now() + Duration::from_secs(5);
     while row(&redis).is_empty() {
-        assert!(
-            Instant::now() < deadline,
-            "the node tells nothing of itself:\n{}",
-            relay.service.log()
-        );
+        assert!(Instant::now() < deadline, "the node has no entry:\n{}", relay.service.log());
         std::thread::sleep(Duration::from_millis(20));
     }
     let told = row(&redis);
@@ -44,7 +40,7 @@ fn a_sibling_learns_where_clients_reach_a_node_and_that_it_has_stopped() {
     );
     relay.service.stop();
     assert!(row(&redis).is_empty(), "{:?}", row(&redis));
-    // The next one tells of itself again.
+    // The next server of this node writes the entry again.
     relay.service.start_again();
     relay.until_state("connected");
     relay.service.end();

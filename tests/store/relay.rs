@@ -20,31 +20,31 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running `turnd` whose allocations are kept in Redis.
 pub(crate) struct Relay {
     pub(crate) service: Service,
-    /// Where its lock file is.
+    /// The folder of its lock file.
     pub(crate) lock: Scratch,
 }
 
 impl Relay {
-    /// With four workers.
+    /// Starts it with four workers.
     pub(crate) fn start(url: &str) -> Self {
         Self::start_as(url, str::to_owned)
     }
 
-    /// With its configuration changed.
+    /// Starts it with a changed configuration.
     pub(crate) fn start_as(url: &str, change: impl Fn(&str) -> String) -> Self {
         let lock = Scratch::new();
         let (address, config) = config(&store(url, &lock));
         Self { service: Service::start("turnd", address, &change(&config)), lock }
     }
 
-    /// With this limit of open files.
+    /// Starts it with this limit of open files.
     pub(crate) fn start_limited(url: &str, open_files: u32) -> Self {
         let lock = Scratch::new();
         let (address, config) = config(&store(url, &lock));
         Self { service: Service::start_limited("turnd", address, &config, open_files), lock }
     }
 
-    /// So many calls, half of them by channel.
+    /// Opens `count` calls, half of them by channel.
     pub(crate) fn calls(&self, count: usize) -> Vec<Call> {
         let way = |at: usize| if at.is_multiple_of(2) { Way::Channel } else { Way::Permission };
         (0..count).map(|at| self.call(way(at))).collect()
@@ -76,8 +76,8 @@ impl Relay {
         }
     }
 
-    /// Waits until this many records are restored, late ones counted: the kernel may hold a port
-    /// for a moment after a crash.
+    /// Waits until this many records are restored. Late ones count: the kernel may hold a port for
+    /// a moment after a crash.
     pub(crate) fn until_restored(&self, count: u64) {
         let deadline = Instant::now() + PATIENCE;
         let restored = || {
@@ -97,8 +97,8 @@ impl Relay {
         }
     }
 
-    /// Waits until each of these records was written anew, with a channel more, and gives them in
-    /// the same order.
+    /// Waits until each of these records is written again, with one more channel, and returns them
+    /// in the same order.
     pub(crate) fn until_written(&self, redis: &RedisServer, before: &[Record]) -> Vec<Record> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -129,7 +129,7 @@ impl Relay {
         self.service.metric(&format!("turnd_store_errors_total{{kind=\"{kind}\"}}"))
     }
 
-    /// A crash and the start after it; how long the process was away until its port was open again.
+    /// Kills and restarts it; the time from the kill until its port is open again.
     pub(crate) fn crash(&mut self) -> Duration {
         let killed = Instant::now();
         self.service.kill();
@@ -141,8 +141,8 @@ impl Relay {
 /// A configuration on ports of its own.
 pub(crate) fn config(store: &str) -> (SocketAddr, String) {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Above the ports that the kernel gives to clients: only a test takes one while its relay is
-    // away.
+    // Above the kernel's ephemeral ports: while a relay is down, nothing but a test takes its
+    // ports.
     let first = 61_000 + 100 * (NEXT.fetch_add(1, Ordering::Relaxed) % 45);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     let more = format!("[net]\nworkers = 4\n[limits]\nallocations_per_user = 60\n{store}");
@@ -157,7 +157,8 @@ pub(crate) fn config(store: &str) -> (SocketAddr, String) {
 pub(crate) fn store(url: &str, lock: &Scratch) -> String {
     let lock = lock.path("").display().to_string();
     format!(
-        "[store]\nurl = \"{url}\"\nnode_id = \"{NODE}\"\nfleet_key = \"{FLEET_KEY}\"\nlock_directory = \"{lock}\"\n"
+        "[store]\nurl = \"{url}\"\nnode_id = \"{NODE}\"\nfleet_key = \"{FLEET_KEY}\"\n\
+         lock_directory = \"{lock}\"\n"
     )
 }
 
@@ -165,13 +166,13 @@ pub(crate) fn record_key(id: RecordId) -> String {
     format!("cw:{{{NODE}}}:alloc:{id}")
 }
 
-/// All records of the directory's index.
+/// All records in the directory's index.
 ///
 /// # Panics
-/// One of them cannot be read.
+/// When one of them cannot be read.
 pub(crate) fn records(redis: &RedisServer) -> Vec<Record> {
     let key = FleetKey::new(FLEET_KEY.as_bytes()).expect("it is long enough");
-    let sealer = Sealer::new(key, NodeId::new(NODE).expect("it is a good name"));
+    let sealer = Sealer::new(key, NodeId::new(NODE).expect("the name is valid"));
     let ids = redis.members(&format!("cw:{{{NODE}}}:index")).into_iter().filter_map(|member| {
         let text = String::from_utf8(member).expect("an id is text");
         u64::from_str_radix(&text, 16).ok().map(RecordId)
@@ -181,7 +182,7 @@ pub(crate) fn records(redis: &RedisServer) -> Vec<Record> {
     ids.filter_map(read).collect()
 }
 
-/// Whether the record holds this call, all of it.
+/// Whether the record holds this call, with its permission and channels.
 pub(crate) fn is_of(record: &Record, call: &Call) -> bool {
     let peer = call.peer();
     record.relayed[0].advertised == call.relayed

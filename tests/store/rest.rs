@@ -1,4 +1,4 @@
-//! REST credentials and the store: what a restart makes of a secret that was replaced meanwhile.
+//! REST credentials and the store: a restart after the secret was replaced.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,21 +13,21 @@ use crate::redis_server::RedisServer;
 use crate::relay::Relay;
 
 #[test]
-fn h49_after_a_restart_a_replaced_rest_secret_lets_in_none_of_its_holders() {
+fn h49_after_a_restart_a_replaced_rest_secret_is_refused() {
     let (redis, secrets) = (RedisServer::start(), Scratch::new());
     let file = secrets.write("rest-secret", "north");
     let mut relay = start(&redis, &file);
-    let mut call = open(&relay, &format!("{}:alice", unix() + 3600)).expect("north has minted it");
+    let mut call = open(&relay, &format!("{}:alice", unix() + 3600)).expect("north issued it");
     relay.until_kept(&redis, &[&call]);
     relay.crash();
     relay.until_restored(1);
-    another(&mut call, 1).expect("north is the secret still");
+    another(&mut call, 1).expect("north is still the secret");
     relay.until_kept(&redis, &[&call]);
     relay.service.kill();
     secrets.write("rest-secret", "south");
     relay.service.start_again();
     relay.until_restored(1);
-    let refused = another(&mut call, 2).expect_err("north is no secret any more");
+    let refused = another(&mut call, 2).expect_err("north is no longer the secret");
     assert!(refused.to_string().contains("401"), "{refused}");
     relay.service.end();
 }
@@ -61,7 +61,7 @@ fn start(redis: &RedisServer, secret: &Path) -> Relay {
     })
 }
 
-/// A call under a username that `north` has minted the password for.
+/// A call under a username whose password was derived from `north`.
 fn open(relay: &Relay, user: &str) -> Result<Call, Failure> {
     Call::open(
         relay.service.address,
@@ -71,7 +71,7 @@ fn open(relay: &Relay, user: &str) -> Result<Call, Failure> {
     )
 }
 
-/// One more channel.
+/// Binds a channel to a port of the peer's.
 fn another(call: &mut Call, port: u16) -> Result<(), Failure> {
     call.bind(SocketAddr::new(call.peer().ip(), port))
 }

@@ -1,4 +1,4 @@
-//! Calls that talk: both ends send at a steady pace, and each datagram is followed.
+//! Calls that talk: both ends send at a steady pace, and each datagram is timed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::call::Call;
 
-/// Between two datagrams of one end.
+/// Time between two datagrams of one end.
 const PACE: Duration = Duration::from_millis(10);
-/// Between two looks at the sockets: so exact are the times.
+/// Time between two polls of the sockets: the precision of all times.
 const LOOK: Duration = Duration::from_millis(2);
-/// What is under way when the talk is over has so long to arrive.
+/// How long to wait, at the end, for datagrams on their way.
 const TAIL: Duration = Duration::from_millis(500);
 
 /// A call whose ends talk until they are asked to stop.
@@ -20,7 +20,7 @@ pub(crate) struct Talk {
     thread: JoinHandle<(Call, Heard)>,
 }
 
-/// What came of one talk.
+/// The datagrams of one talk, in both directions.
 #[derive(Default)]
 pub(crate) struct Heard {
     pub(crate) to_peer: Leg,
@@ -38,17 +38,17 @@ impl Talk {
         Self { over, thread: thread::spawn(move || talk(call, &until)) }
     }
 
-    /// All of them, at the same time.
+    /// Starts all of them at the same time.
     pub(crate) fn start_all(calls: impl IntoIterator<Item = Call>) -> Vec<Self> {
         calls.into_iter().map(Self::start).collect()
     }
 
-    /// Ends them all, and gives the calls back.
+    /// Ends them all, and returns the calls.
     pub(crate) fn stop_all(talks: Vec<Self>) -> Vec<(Call, Heard)> {
         talks.iter().for_each(|talk| talk.over.store(true, Ordering::Relaxed));
         talks
             .into_iter()
-            .map(|talk| talk.thread.join().expect("a call's thread does not fail"))
+            .map(|talk| talk.thread.join().expect("a call's thread does not panic"))
             .collect()
     }
 }
@@ -59,7 +59,7 @@ fn talk(mut call: Call, over: &AtomicBool) -> (Call, Heard) {
     while !over.load(Ordering::Relaxed) {
         call.say(&heard.to_peer.sent());
         call.answer(&heard.to_client.sent());
-        // A machine that was busy elsewhere does not have the ends catch up.
+        // After a pause of the machine the ends do not catch up.
         next = (next + PACE).max(Instant::now());
         listen(&mut call, &mut heard, next);
     }
@@ -96,12 +96,12 @@ impl Heard {
         self.legs().map(Leg::lost).iter().sum()
     }
 
-    /// The longest that a datagram was under way.
+    /// The longest time from sending to receiving.
     pub(crate) fn slowest(&self) -> Duration {
         self.legs().map(Leg::slowest).into_iter().max().unwrap_or_default()
     }
 
-    /// When both directions had something again that was sent after `then`; `None` while one is
+    /// When a datagram sent after `then` had arrived in both directions; `None` while one is
     /// silent.
     pub(crate) fn resumed(&self, then: Instant) -> Option<Instant> {
         self.legs()
@@ -112,8 +112,8 @@ impl Heard {
             .max()
     }
 
-    /// The longest time around `then` in which nothing arrived, of the direction that is worse off;
-    /// `None` if one never resumed.
+    /// The longest time around `then` without an arrival, of the worse direction; `None` if one
+    /// never resumed.
     pub(crate) fn gap(&self, then: Instant) -> Option<Duration> {
         let gaps: Option<Vec<Duration>> =
             self.legs().into_iter().map(|leg| leg.gap(then)).collect();
@@ -122,15 +122,15 @@ impl Heard {
 }
 
 impl Leg {
-    /// Notes that the next one is sent now: its number is its payload.
+    /// Records that the next datagram is sent now; its payload is its number.
     fn sent(&mut self) -> [u8; 8] {
         self.0.push((Instant::now(), None));
         (self.0.len() as u64 - 1).to_be_bytes()
     }
 
     fn arrived(&mut self, data: &[u8]) {
-        let number = u64::from_be_bytes(data.try_into().expect("what was sent"));
-        let datagram = &mut self.0[usize::try_from(number).expect("what was sent")];
+        let number = u64::from_be_bytes(data.try_into().expect("a number that was sent"));
+        let datagram = &mut self.0[usize::try_from(number).expect("a number that was sent")];
         assert!(datagram.1.replace(Instant::now()).is_none(), "a datagram came twice");
     }
 

@@ -1,4 +1,4 @@
-//! One name, two servers.
+//! Two servers with the same name: the second is refused, or takes over.
 
 use causeway_kit::Scratch;
 use causeway_tests::daemon::service::Service;
@@ -7,7 +7,7 @@ use crate::call::Way;
 use crate::redis_server::RedisServer;
 use crate::relay::{self, NODE, Relay};
 
-/// A folder for locks of its own, as another host or container has it.
+/// The second server has its own folder for locks, as on another host or in another container.
 #[test]
 fn h48_a_name_whose_server_lives_elsewhere_is_refused_and_can_be_taken_over_and_comes_back() {
     let redis = RedisServer::start();
@@ -20,7 +20,7 @@ fn h48_a_name_whose_server_lives_elsewhere_is_refused_and_can_be_taken_over_and_
     let (address, config) = relay::config(&relay::store(&redis.url(), &elsewhere));
     let (status, said) = Service::refused("turnd", &config);
     assert!(!status.success() && status.code().is_some(), "{status}: {said}");
-    // The wait for the heartbeat to end may take 20 seconds: the log says for what.
+    // It may wait 20 seconds for the heartbeat to expire: the log says why.
     for word in [
         "node_id",
         NODE,
@@ -44,7 +44,7 @@ fn h48_a_name_whose_server_lives_elsewhere_is_refused_and_can_be_taken_over_and_
     let (status, said) = first.service.get("/readyz");
     assert!(status == 503 && said.contains("fenced"), "{status}: {said}");
     assert_eq!(first.service.get("/healthz").0, 200);
-    // Its calls and new ones go on, and nothing of them is deleted.
+    // Its calls and new ones go on, and none of their records is deleted.
     calls.push(first.call(Way::Channel));
     second.until_metric("turnd_store_state{state=\"connected\"}", 1);
     assert_eq!(relay::records(&redis).len(), 4);
@@ -71,7 +71,7 @@ fn a_second_server_of_one_name_does_not_start_and_says_why() {
     for word in ["node_id", NODE, &first] {
         assert!(said.contains(word), "it does not say {word:?}: {said}");
     }
-    // And the first has not noticed: its records are there, its calls go on.
+    // The first is not affected: its records exist, its calls go on.
     relay.until_kept(&redis, &calls.iter().collect::<Vec<_>>());
     crate::damage::lives(calls, &relay);
     relay.until_state("connected");

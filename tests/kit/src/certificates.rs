@@ -13,11 +13,11 @@ use crate::scratch::Scratch;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A private key.
+/// A private key for a certificate.
 pub struct Key(KeyPair);
 
 impl Key {
-    /// A new key on P-256.
+    /// Makes a new key on P-256.
     #[must_use]
     pub fn ecdsa() -> Self {
         Self(KeyPair::generate().expect("the crypto library makes keys on P-256"))
@@ -26,7 +26,7 @@ impl Key {
     /// A key from PEM (PKCS #8), for the kinds that the crypto library here does not generate: RSA.
     ///
     /// # Panics
-    /// It is no key.
+    /// It is not a key.
     #[must_use]
     pub fn from_pem(pem: &str) -> Self {
         Self(KeyPair::from_pem(pem).expect("a private key in PEM"))
@@ -36,7 +36,7 @@ impl Key {
 /// A root and the authorities below it, the last of which issues server certificates.
 pub struct Authority {
     root: String,
-    /// The nearest to the servers first.
+    /// The authority nearest to the servers comes first.
     intermediates: Vec<Certificate>,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -44,9 +44,9 @@ pub struct Authority {
 /// One certificate, in both encodings.
 #[derive(Clone)]
 pub struct Certificate {
-    /// PEM.
+    /// The certificate as PEM.
     pub pem: String,
-    /// DER.
+    /// The certificate as DER.
     pub der: Vec<u8>,
 }
 
@@ -62,7 +62,7 @@ pub struct ServerCertificate {
 pub struct Files {
     /// The chain, without the root.
     pub chain: PathBuf,
-    /// The private key.
+    /// The private key of the server's own certificate.
     pub key: PathBuf,
 }
 
@@ -76,18 +76,18 @@ impl Authority {
     /// A root with the first key, and an intermediate authority for each further one.
     ///
     /// # Panics
-    /// There is no key.
+    /// The list of keys is empty.
     #[must_use]
     pub fn with_keys(keys: impl IntoIterator<Item = Key>) -> Self {
         let mut keys = keys.into_iter().map(|Key(key)| key);
         let root_key = keys.next().expect("a root needs a key");
         let params = authority("Causeway Test Root");
-        let root = params.self_signed(&root_key).expect("the parameters are good").pem();
+        let root = params.self_signed(&root_key).expect("the parameters are valid").pem();
         let mut this =
             Self { root, intermediates: Vec::new(), issuer: Issuer::new(params, root_key) };
         for (number, key) in (1..).zip(keys) {
             let params = authority(&format!("Causeway Test Intermediate {number}"));
-            let signed = params.signed_by(&key, &this.issuer).expect("the parameters are good");
+            let signed = params.signed_by(&key, &this.issuer).expect("the parameters are valid");
             this.intermediates.insert(0, Certificate::of(&signed));
             this.issuer = Issuer::new(params, key);
         }
@@ -108,10 +108,10 @@ impl Authority {
         self.server_with(names, Key::ecdsa(), [now - DAY, now + 2 * DAY])
     }
 
-    /// The same with this key, and valid from the first to the second time.
+    /// [`server`](Self::server) with this key, valid from the first to the second time.
     ///
     /// # Panics
-    /// A name is none.
+    /// A name is neither a host name nor an address.
     #[must_use]
     pub fn server_with(
         &self,
@@ -122,7 +122,7 @@ impl Authority {
         let mut params = server(names);
         params.not_before = from.into();
         params.not_after = until.into();
-        let own = params.signed_by(&key, &self.issuer).expect("the parameters are good");
+        let own = params.signed_by(&key, &self.issuer).expect("the parameters are valid");
         let mut chain = vec![Certificate::of(&own)];
         chain.extend_from_slice(&self.intermediates);
         ServerCertificate { chain, key }
@@ -142,13 +142,13 @@ impl Certificate {
 }
 
 impl ServerCertificate {
-    /// A certificate for these names that signs itself, as a client must trust it by itself.
+    /// A self-signed certificate for these names. A client must trust it directly.
     ///
     /// # Panics
-    /// A name is none.
+    /// A name is neither a host name nor an address.
     #[must_use]
     pub fn self_signed(names: &[&str], Key(key): Key) -> Self {
-        let own = server(names).self_signed(&key).expect("the parameters are good");
+        let own = server(names).self_signed(&key).expect("the parameters are valid");
         Self { chain: vec![Certificate::of(&own)], key }
     }
 
@@ -170,7 +170,8 @@ impl ServerCertificate {
         self.key.serialize_der()
     }
 
-    /// Writes `chain.pem` and `key.pem` into the folder, over files of a former certificate.
+    /// Writes `chain.pem` and `key.pem` into the folder, and overwrites those of an earlier
+    /// certificate.
     ///
     /// # Panics
     /// The folder cannot be written.

@@ -1,10 +1,10 @@
-//! What tests and measurements need of the machine they run on. Each of these exists once, for the
-//! whole workspace: a process that ends with its test, a free port, a folder, certificates, a Redis
+//! The tools with which tests and measurements use the machine. Each exists once, for the whole
+//! workspace: a process that ends with its test, a free port, a folder, certificates, a Redis
 //! server, a wait with a time limit.
 //!
-//! The crate depends on none of the workspace's others, so that all of them can test with it, and
-//! it compiles on every platform. [`certificates`] is a feature: what only starts processes need
-//! not build a crypto library.
+//! The crate depends on no other of the workspace, so that all of them can test with it, and it
+//! compiles on every platform. [`certificates`] is a feature: a crate that only starts processes
+//! need not build a crypto library.
 
 #[cfg(feature = "certificates")]
 pub mod certificates;

@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A program that floods its log loses the oldest lines, not our memory.
+/// Maximum number of lines kept per program; the oldest are dropped.
 const KEPT_LINES: usize = 5_000;
+/// Maximum number of lines in an error message.
 const SHOWN_LINES: usize = 40;
 
 /// The stream that a line was written to.

@@ -16,13 +16,13 @@ use std::sync::{Mutex, PoisonError};
 const FIRST: u16 = 7_000;
 /// Number of ports that one lock reserves.
 const BLOCK: u16 = 30;
-/// Number of blocks.
+/// Number of blocks, which is the maximum of programs that test at the same time.
 const BLOCKS: u16 = 100;
 
 /// A port that is free for UDP and for TCP on 127.0.0.1, 127.0.0.2 and ::1. It is returned once.
 ///
 /// # Panics
-/// As [`try_free`] fails.
+/// When [`try_free`] fails.
 #[must_use]
 pub fn free() -> u16 {
     try_free().unwrap_or_else(|error| panic!("no free port: {error}"))

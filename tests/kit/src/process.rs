@@ -1,4 +1,4 @@
-//! A program that ends with the value that watches it, also when the test panics; its output is
+//! A program that ends when its [`Process`] is dropped, also when the test panics. Its output is
 //! kept.
 
 use std::fmt;
@@ -14,16 +14,16 @@ use crate::wait::POLL;
 /// How long a program has to end after SIGTERM, when it is dropped without [`Process::stop`].
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A failure to run a program, told so that the reader of a failed test need not run it again. Its
-/// `Debug` is its message, because a test that unwraps shows that.
+/// A failure to run a program. Its message has all that a developer needs to know, without another
+/// run of the test. `Debug` prints the message, because a test that unwraps shows `Debug`.
 #[derive(thiserror::Error)]
 pub enum Error {
     /// A program of this workspace is not built.
     #[error("{path} does not exist: build it first, `cargo build --bin {name}`")]
     NotBuilt {
-        /// The executable's name.
+        /// The name of the executable, as cargo knows it.
         name: String,
-        /// The path where it was expected.
+        /// The path where it should be.
         path: String,
     },
     /// An event did not happen in time.
@@ -31,7 +31,7 @@ pub enum Error {
     Timeout {
         /// The program that was watched.
         program: String,
-        /// The event.
+        /// The event that the caller waited for.
         what: String,
         /// How long the caller waited.
         waited: Duration,
@@ -41,9 +41,9 @@ pub enum Error {
     /// A program ended although it was still needed, or with a failure.
     #[error("{program} ended with {status}, {what}; its output:\n{log}")]
     Ended {
-        /// The program.
+        /// The program that ended.
         program: String,
-        /// Its exit status.
+        /// The status that it ended with.
         status: String,
         /// The reason why that is an error.
         what: String,
@@ -53,9 +53,9 @@ pub enum Error {
     /// The operating system refused something.
     #[error("{doing}: {source}")]
     Io {
-        /// The attempt.
+        /// The attempt, for example `starting turnd`.
         doing: String,
-        /// The refusal.
+        /// The reason of the operating system.
         source: io::Error,
     },
 }
@@ -145,7 +145,7 @@ impl Process {
         Ok(Self { name, child, output })
     }
 
-    /// Its process id.
+    /// The process id, also after it has ended.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -432,11 +432,11 @@ impl Drop for Process {
 #[derive(Debug, Clone)]
 pub struct Finished {
     name: String,
-    /// Its exit status.
+    /// The status that it ended with.
     pub status: ExitStatus,
     /// Its standard output; both streams, where they went to one file.
     pub output: String,
-    /// Its standard error.
+    /// Its standard error; empty where both streams went to one file.
     pub errors: String,
 }
 

@@ -1,4 +1,4 @@
-//! Executables: those of this workspace, and those of others, which are run to their end.
+//! Executables: those of this workspace, and other programs, which are run to their end.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +24,7 @@ pub fn find(name: &str) -> Result<PathBuf, Error> {
 /// [`find`], for tests.
 ///
 /// # Panics
-/// It is not built.
+/// When it is not built.
 #[must_use]
 #[track_caller]
 pub fn built(name: &str) -> PathBuf {
@@ -38,7 +38,7 @@ pub fn folder() -> PathBuf {
     profile_folder(&running).to_owned()
 }
 
-/// Cargo's target folder.
+/// Cargo's target folder, which holds the folder of each profile.
 #[must_use]
 pub fn target() -> PathBuf {
     folder().parent().map(Path::to_owned).unwrap_or_default()
@@ -52,13 +52,13 @@ fn profile_folder(running: &Path) -> &Path {
 
 /// The end of a program that was [`run`].
 pub struct Output {
-    /// Whether it ended by itself with status 0.
+    /// Whether it exited with status 0 in time.
     pub succeeded: bool,
     /// All that it wrote, both streams in the order of writing.
     pub text: String,
 }
 
-/// Runs a program to its end, or kills it when the time is over.
+/// Runs a program to its end, or kills it after `limit`.
 ///
 /// # Panics
 /// It is not installed.
@@ -72,7 +72,7 @@ pub fn run(command: Command, limit: Duration) -> Output {
             panic!("{error}; `cargo xtask test tools` installs what is missing")
         });
     let status = process.wait_end(limit).unwrap_or_else(|error| panic!("{error}"));
-    // It writes no more from here on.
+    // It has ended: the file is complete.
     drop(process);
     Output {
         succeeded: status.is_some_and(|status| status.success()),

@@ -1,4 +1,4 @@
-//! A Redis server of a test's own: empty when it starts, in memory only, ended with the test.
+//! A Redis server for one test: empty when it starts, in memory only, ended with the test.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use crate::scratch::Scratch;
 
 /// How long a server has to start.
 const START: Duration = Duration::from_secs(10);
-/// How long one reply to PING may take, so that a busy machine asks again.
+/// How long one reply to PING may take, until the next PING.
 const REPLY: Duration = Duration::from_secs(1);
 
 /// A `redis-server` on loopback. Dropped, it is killed, also while it is halted.
@@ -35,7 +35,7 @@ impl RedisServer {
         server
     }
 
-    /// A server on this port that does not run yet; see [`run`](Self::run).
+    /// A server on this port that is not started yet; [`run`](Self::run) starts it.
     #[must_use]
     pub fn absent(port: u16) -> Self {
         Self { port, arguments: Vec::new(), process: None, scratch: Scratch::new() }
@@ -115,7 +115,7 @@ impl RedisServer {
     }
 }
 
-/// Whether the server replies to PING, be it that a password is missing. `None` when nothing
+/// Whether the server replies to PING, even if only that a password is missing. `None` when nothing
 /// listens.
 fn replies(address: SocketAddr) -> Option<bool> {
     let mut stream = TcpStream::connect(address).ok()?;

@@ -1,4 +1,4 @@
-//! A folder of a test's own, removed with the value.
+//! A folder for one test, removed when its [`Scratch`] is dropped.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -41,7 +41,7 @@ impl Scratch {
         Ok(Self(folder))
     }
 
-    /// The folder itself.
+    /// The path of the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.0
@@ -53,7 +53,7 @@ impl Scratch {
         self.0.join(name)
     }
 
-    /// Writes a file that only its owner can read, over one that is there; its path.
+    /// Writes or overwrites a file that only its owner can read; its path.
     ///
     /// # Panics
     /// It cannot be written.
@@ -87,13 +87,13 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A failure leaves a folder among the temporary files, where nothing depends on it.
+        // A failure leaves a folder among the temporary files, which does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Removes the folders of processes that were killed. Does nothing where `/proc` does not tell which
-/// processes are alive.
+/// Removes the folders of processes that were killed. Does nothing on a system without `/proc`,
+/// which lists the processes that are alive.
 pub fn remove_leftovers() {
     if !Path::new("/proc/self").exists() {
         return;

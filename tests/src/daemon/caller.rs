@@ -1,4 +1,4 @@
-//! A good client: the workspace's TURN client on a blocking UDP socket.
+//! A complete client: the workspace's TURN client on a blocking UDP socket.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use causeway_wire::attribute::AddressFamily;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// Longer than all repetitions of a request that a busy machine may need.
+/// How long a request may take: longer than all retransmissions that a busy machine may need.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A client with an allocation.
@@ -25,7 +25,7 @@ impl Caller {
     /// Gets an allocation.
     ///
     /// # Errors
-    /// What the server said.
+    /// The reason why the request failed.
     pub fn allocate(server: SocketAddr, user: &str, password: &str) -> Result<Self, Failure> {
         Self::allocate_of(None, server, user, password)
     }
@@ -33,7 +33,7 @@ impl Caller {
     /// Gets an allocation with a relayed address of this family.
     ///
     /// # Errors
-    /// What the server said.
+    /// The reason why the request failed.
     pub fn allocate_of(
         family: Option<AddressFamily>,
         server: SocketAddr,
@@ -46,7 +46,7 @@ impl Caller {
             IpAddr::from(Ipv6Addr::LOCALHOST)
         };
         let socket = UdpSocket::bind((ours, 0)).expect("some port is free");
-        socket.connect(server).expect("loopback is there");
+        socket.connect(server).expect("loopback exists");
         let config = TurnConfig {
             family,
             ..TurnConfig::new(server, Transport::Udp, Some(Credentials::new(user, password)))
@@ -62,7 +62,7 @@ impl Caller {
     /// Installs a permission.
     ///
     /// # Errors
-    /// What the server said.
+    /// The reason why the request failed.
     pub fn permit(&mut self, peer: IpAddr) -> Result<(), Failure> {
         self.client.permit(self.start.elapsed(), peer).expect("there is an allocation");
         self.settle(|event| matches!(event, Event::PermissionInstalled { .. }))
@@ -71,14 +71,13 @@ impl Caller {
     /// Binds a channel.
     ///
     /// # Errors
-    /// What the server said.
+    /// The reason why the request failed.
     pub fn bind(&mut self, peer: SocketAddr) -> Result<(), Failure> {
         self.client.bind(self.start.elapsed(), peer).expect("there is an allocation");
         self.settle(|event| matches!(event, Event::ChannelBound { .. }))
     }
 
-    /// Sends to the peer and waits for the same bytes from there; `false` if they do not come
-    /// within the time.
+    /// Sends to the peer; whether the same bytes come back within the time.
     pub fn round_trip(&mut self, peer: SocketAddr, data: &[u8], limit: Duration) -> bool {
         self.send(peer, data);
         let deadline = Instant::now() + limit;
@@ -116,17 +115,17 @@ impl Caller {
         false
     }
 
-    /// The relayed address.
+    /// The relayed address of the allocation.
     pub fn relayed(&self) -> SocketAddr {
         self.client.allocated().expect("there is an allocation").relayed
     }
 
-    /// Sends to the peer, and waits for nothing.
+    /// Sends to the peer without waiting for an answer.
     pub fn tell(&mut self, peer: SocketAddr, data: &[u8]) {
         self.send(peer, data);
     }
 
-    /// Deletes the allocation.
+    /// Deletes the allocation and waits for the answer.
     pub fn close(mut self) {
         self.client.close(self.start.elapsed());
         self.settle(|event| *event == Event::Closed).expect("it can be deleted");
@@ -139,7 +138,7 @@ impl Caller {
             .client
             .wrap(self.start.elapsed(), peer, &mut buffer, data)
             .expect("the peer is permitted");
-        self.socket.send(&buffer[wrapped]).expect("loopback takes it");
+        self.socket.send(&buffer[wrapped]).expect("loopback accepts it");
     }
 
     fn settle(&mut self, done: impl Fn(&Event) -> bool) -> Result<(), Failure> {
@@ -157,11 +156,11 @@ impl Caller {
         Err(Failure::TimedOut)
     }
 
-    /// One turn of the loop: sends what is to be sent, waits shortly, takes one datagram. Says what
-    /// `check` says of data.
+    /// One turn of the loop: sends what is due, waits shortly, takes one datagram. Returns the
+    /// answer of `check` when data arrive.
     fn turn(&mut self, check: impl Fn(SocketAddr, &[u8]) -> bool) -> Option<bool> {
         while let Some(transmit) = self.client.poll_transmit() {
-            self.socket.send(&transmit.payload).expect("loopback takes it");
+            self.socket.send(&transmit.payload).expect("loopback accepts it");
         }
         self.socket
             .set_read_timeout(Some(Duration::from_millis(20)))

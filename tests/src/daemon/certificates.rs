@@ -1,5 +1,4 @@
-//! Certificates as an operator has them: a chain of three in files, whose root clients are told to
-//! trust.
+//! Certificates as an operator has them: a chain of three in files, whose root the clients trust.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -12,9 +11,9 @@ use openssl::rsa::Rsa;
 /// The kind of all three keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
-    /// On P-256.
+    /// ECDSA on P-256.
     Ecdsa,
-    /// Of 2048 bits.
+    /// RSA with 2048 bits.
     Rsa,
 }
 
@@ -22,22 +21,22 @@ impl KeyKind {
     fn key(self) -> Key {
         match self {
             Self::Ecdsa => Key::ecdsa(),
-            // The kit's library signs with RSA, and makes no keys for it.
+            // The kit's library signs with RSA keys, but cannot generate them.
             Self::Rsa => {
                 let key = Rsa::generate(2048).and_then(PKey::from_rsa).expect("an RSA key");
-                let pem = key.private_key_to_pem_pkcs8().expect("the key has a form in PEM");
+                let pem = key.private_key_to_pem_pkcs8().expect("the key can be written as PEM");
                 Key::from_pem(&String::from_utf8(pem).expect("PEM is text"))
             }
         }
     }
 }
 
-/// The server's certificate for 127.0.0.1, ::1 and localhost, with an intermediate authority's and
-/// the root.
+/// The server's certificate for 127.0.0.1, ::1 and localhost, the intermediate authority's and the
+/// root.
 pub struct Certificates(Scratch);
 
 impl Certificates {
-    /// Makes them, with new keys.
+    /// Makes new keys and a chain of certificates for them.
     #[must_use]
     pub fn make(kind: KeyKind) -> Self {
         let these = Self(Scratch::new());
@@ -80,7 +79,7 @@ impl Certificates {
         }
     }
 
-    /// Overwrites the chain's file with what `edit` makes of its text.
+    /// Overwrites the chain's file with its text as changed by `edit`.
     ///
     /// # Panics
     /// The folder cannot be written.

@@ -8,20 +8,20 @@ use std::time::Duration;
 
 /// The peer; it ends when dropped.
 pub struct Echo {
-    /// Where it is.
+    /// The address that it receives at.
     pub address: SocketAddr,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Echo {
-    /// On 127.0.0.1.
+    /// Starts it on 127.0.0.1.
     #[must_use]
     pub fn start() -> Self {
         Self::start_on(Ipv4Addr::LOCALHOST.into())
     }
 
-    /// On this address of loopback.
+    /// Starts it on this address of loopback.
     #[must_use]
     pub fn start_on(ip: IpAddr) -> Self {
         let socket = UdpSocket::bind((ip, 0)).expect("some port is free");
@@ -33,7 +33,7 @@ impl Echo {
             let mut buffer = [0; 65_536];
             while !until.load(Ordering::Relaxed) {
                 if let Ok((length, from)) = socket.recv_from(&mut buffer) {
-                    // A relay that has gone is no matter of ours.
+                    // The relay may have ended: that is not what this peer tests.
                     let _ = socket.send_to(&buffer[..length], from);
                 }
             }
@@ -46,7 +46,7 @@ impl Drop for Echo {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // Its panic would be a second one here.
+            // The test may be panicking already; a second panic would abort it.
             let _ = thread.join();
         }
     }

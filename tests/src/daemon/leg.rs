@@ -1,4 +1,4 @@
-//! A client's way to a server, over each transport, on blocking sockets.
+//! A client's connection to a server, over each transport, on blocking sockets.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -9,23 +9,23 @@ use causeway_relay::Transport;
 use causeway_wire::stream::frame_len;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslStream, SslVerifyMode};
 
-/// So long nothing arriving is nothing coming.
+/// How long to wait for a packet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A client's way to the server.
+/// A client's connection to the server: the first leg of a relayed path.
 pub enum Leg {
-    /// Datagrams.
+    /// UDP: a message per datagram.
     Udp(UdpSocket),
-    /// Frames.
+    /// TCP: a stream that is cut into messages.
     Tcp(Frames<TcpStream>),
-    /// Frames within TLS.
+    /// TLS: the same, encrypted.
     Tls(Frames<SslStream<TcpStream>>),
-    /// Datagrams within DTLS.
+    /// DTLS: a message per record.
     Dtls(SslStream<Connected>),
 }
 
 impl Leg {
-    /// `root` signs whom TLS and DTLS take for the server.
+    /// Connects; `root` signs the server's certificate, for TLS and DTLS.
     pub fn new(transport: Transport, server: SocketAddr, root: &Path) -> Self {
         match transport {
             Transport::Udp => Self::Udp(connected(server)),
@@ -41,7 +41,7 @@ impl Leg {
         }
     }
 
-    /// The client's address.
+    /// The client's local address.
     #[must_use]
     pub fn local(&self) -> SocketAddr {
         match self {
@@ -57,14 +57,14 @@ impl Leg {
     pub fn send(&mut self, bytes: &[u8]) {
         match self {
             Self::Udp(socket) => {
-                assert_eq!(socket.send(bytes).expect("loopback takes it"), bytes.len());
+                assert_eq!(socket.send(bytes).expect("loopback accepts it"), bytes.len());
             }
-            Self::Tcp(frames) => frames.stream.write_all(bytes).expect("the connection stands"),
-            Self::Tls(frames) => frames.stream.write_all(bytes).expect("the connection stands"),
-            // An empty record would be no record.
+            Self::Tcp(frames) => frames.stream.write_all(bytes).expect("the connection is open"),
+            Self::Tls(frames) => frames.stream.write_all(bytes).expect("the connection is open"),
+            // OpenSSL does not write an empty record.
             Self::Dtls(stream) => drop(
                 (!bytes.is_empty())
-                    .then(|| stream.write_all(bytes).expect("the association stands")),
+                    .then(|| stream.write_all(bytes).expect("the association is open")),
             ),
         }
     }
@@ -139,13 +139,13 @@ fn datagram(receive: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> Vec<u8> {
     bytes
 }
 
-/// A client's side that believes `root` alone.
+/// A client's session that trusts `root` alone.
 fn ssl(method: SslMethod, root: &Path) -> Ssl {
     let mut context = SslContext::builder(method).expect("OpenSSL has it");
     context.set_verify(SslVerifyMode::PEER);
     context.set_ca_file(root).expect("a root");
     context.set_options(SslOptions::NO_QUERY_MTU);
-    let mut ssl = Ssl::new(&context.build()).expect("a client's side");
+    let mut ssl = Ssl::new(&context.build()).expect("a client's session");
     ssl.param_mut().set_host("localhost").expect("a name");
     ssl
 }
@@ -159,7 +159,7 @@ fn tcp(server: SocketAddr) -> TcpStream {
 
 fn connected(server: SocketAddr) -> UdpSocket {
     let socket = udp();
-    socket.connect(server).expect("loopback is there");
+    socket.connect(server).expect("loopback exists");
     socket
 }
 
@@ -170,7 +170,7 @@ pub fn udp() -> UdpSocket {
     socket
 }
 
-/// What arrives at a peer, and from where.
+/// The next datagram at a peer, and its source.
 pub fn arrives(peer: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut bytes = vec![0; 65_536];
     let (len, from) = peer.recv_from(&mut bytes).expect("a datagram in time");

@@ -5,13 +5,15 @@
 //! |---|---|
 //! | `stund` and `turnd` with a configuration | `service.rs` |
 //! | a client's connection to a server over each transport | `leg.rs` |
-//! | a good client, a peer that echoes | `caller.rs`, `echo.rs` |
+//! | a client that exchanges single messages over such a connection | `talker.rs` |
+//! | a complete client, a peer that echoes | `caller.rs`, `echo.rs` |
 //! | a chain of certificates and its root | `certificates.rs` |
 //!
-//! Free ports, scratch folders and the programs of others are `causeway-kit`'s.
+//! Free ports, scratch folders and other programs come from `causeway-kit`.
 
 pub mod caller;
 pub mod certificates;
 pub mod echo;
 pub mod leg;
 pub mod service;
+pub mod talker;

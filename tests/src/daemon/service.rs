@@ -10,52 +10,51 @@ use std::time::Duration;
 use causeway_kit::program::built;
 use causeway_kit::{Process, Scratch, port, wait};
 
-/// `turnd`'s user.
+/// The one user in `turnd`'s configuration.
 pub const USER: &str = "alice";
-/// The user's password.
+/// The password of [`USER`].
 pub const PASSWORD: &str = "interop-4711";
-/// The user's realm.
+/// The realm of [`USER`].
 pub const REALM: &str = "interop.example";
 
 const CONFIG: &str = "config.toml";
-/// What libfaketime reads: how far the service's clocks are ahead.
+/// The file that libfaketime reads: how far the service's clocks are ahead.
 const CLOCK: &str = "clock";
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 const PROBE: Duration = Duration::from_secs(2);
 
-/// A running service. Ended when dropped; [`end`](Self::end) also looks at how it ends.
+/// A running service. Dropped, it is ended; [`end`](Self::end) also checks its exit status.
 pub struct Service {
     name: &'static str,
     process: Process,
-    /// Where clients come in, over UDP and TCP.
+    /// The address of its listeners, UDP and TCP.
     pub address: SocketAddr,
-    /// Where the admin listener is; port 0 where the configuration names none.
+    /// The address of the admin listener; port 0 when the configuration has none.
     pub admin: SocketAddr,
     how: How,
     scratch: Scratch,
 }
 
-/// How a service is started beside its configuration.
+/// The options of a start, in addition to the configuration.
 #[derive(Default)]
 struct How {
     flags: Vec<String>,
     /// The limit of open files, soft and hard.
     open_files: Option<u32>,
-    /// What it may not do, as `lab-sandbox` names it.
+    /// The permission that a sandbox denies it, as `lab-sandbox` names it.
     denied: Option<&'static str>,
 }
 
-/// `turnd` on loopback, with the peers and the further tables of its configuration that the test
-/// wants.
+/// `turnd` on loopback, with these rules for peers and these further tables in its configuration.
 #[must_use]
 pub fn turnd(peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     Service::start("turnd", address, &turnd_config(address, peers, more))
 }
 
-/// The same with these relay addresses, quoted and separated by commas.
+/// [`turnd`] with these relay addresses, quoted and separated by commas.
 #[must_use]
 pub fn turnd_with_relays(relays: &str, peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
@@ -66,7 +65,7 @@ pub fn turnd_with_relays(relays: &str, peers: &str, more: &str) -> Service {
     )
 }
 
-/// The same with these relayed ports.
+/// [`turnd`] with these relayed ports.
 #[must_use]
 pub fn turnd_with_ports(ports: &str, peers: &str, more: &str) -> Service {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
@@ -98,7 +97,7 @@ listen = "127.0.0.1:{admin}"
     )
 }
 
-/// `stund` on loopback, with 127.0.0.2 as its alternate address; also gives that address and port.
+/// `stund` on loopback, with 127.0.0.2 as its alternate address; also returns that address.
 #[must_use]
 pub fn stund() -> (Service, SocketAddr) {
     let (port, alternate_port, admin) = (port::free(), port::free(), port::free());
@@ -140,13 +139,13 @@ impl Service {
         Self::start_with(name, address, config, &[])
     }
 
-    /// Starts it without waiting for anything.
+    /// Starts it without waiting for its port.
     #[must_use]
     pub fn launched(name: &'static str, address: SocketAddr, config: &str) -> Self {
         Self::spawn(name, address, config, How::default(), Scratch::new())
     }
 
-    /// The same as [`start`](Self::start) with more flags.
+    /// [`start`](Self::start) with these flags.
     #[must_use]
     pub fn start_with(
         name: &'static str,
@@ -160,7 +159,7 @@ impl Service {
         service
     }
 
-    /// The same with this limit of open files, soft and hard.
+    /// [`start`](Self::start) with this limit of open files, soft and hard.
     #[must_use]
     pub fn start_limited(
         name: &'static str,
@@ -174,7 +173,7 @@ impl Service {
         service
     }
 
-    /// The same within a sandbox that denies this, as `lab-sandbox` names it, if anything.
+    /// [`start`](Self::start) within a sandbox that denies this, as `lab-sandbox` names it.
     #[must_use]
     pub fn start_sandboxed(
         name: &'static str,
@@ -193,7 +192,7 @@ impl Service {
         service
     }
 
-    /// Starts what must not start within such a sandbox: its exit status and what it said.
+    /// [`refused`](Self::refused) within such a sandbox.
     pub fn refused_sandboxed(
         name: &'static str,
         config: &str,
@@ -211,7 +210,7 @@ impl Service {
     pub fn start_under_clock(name: &'static str, address: SocketAddr, config: &str) -> Self {
         assert!(
             Path::new(&faketime()).is_file(),
-            "{} is not there: `cargo xtask test tools` brings it",
+            "{} is missing: `cargo xtask test tools` installs it",
             faketime()
         );
         let scratch = Scratch::new();
@@ -221,9 +220,9 @@ impl Service {
         service
     }
 
-    /// Moves all its clocks ahead, so that they are this far before the others'.
+    /// Sets all its clocks this far ahead of the machine's.
     pub fn move_clock(&self, ahead: Duration) {
-        // At once, so that no half of it is ever read.
+        // By a rename, so that a half-written file is never read.
         let new = self.scratch.write("clock.new", format!("+{}", ahead.as_secs()));
         fs::rename(new, self.scratch.path(CLOCK)).expect("the folder is ours");
     }
@@ -233,14 +232,14 @@ impl Service {
         self.process.kill().expect("it is our child");
     }
 
-    /// Starts it once more with the configuration that it had, and waits until its port is open;
-    /// what it writes replaces the log.
+    /// Starts it again with the same configuration, and waits until its port is open. Its new
+    /// output replaces the log.
     pub fn start_again(&mut self) {
         self.process = launch(self.name, &self.scratch, &self.how);
         self.wait_open();
     }
 
-    /// Its process id.
+    /// The process id of its current run.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.pid()
@@ -270,12 +269,12 @@ impl Service {
         Self { name, process, address, admin, how, scratch }
     }
 
-    /// Starts what must not start: its exit status and what it said.
+    /// Starts it with a configuration that it must refuse: its exit status and output.
     pub fn refused(name: &'static str, config: &str) -> (ExitStatus, String) {
         Self::refused_limited(name, config, None)
     }
 
-    /// The same with this limit of open files.
+    /// [`refused`](Self::refused) with this limit of open files.
     pub fn refused_limited(
         name: &'static str,
         config: &str,
@@ -288,21 +287,22 @@ impl Service {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut service = Self::spawn(name, nowhere, config, how, Scratch::new());
         let status = service.process.wait_end(START).expect("it is our child");
-        let status = status.unwrap_or_else(|| panic!("{name} runs with it:\n{}", service.log()));
+        let status = status
+            .unwrap_or_else(|| panic!("{name} accepts the configuration:\n{}", service.log()));
         (status, service.log())
     }
 
-    /// Ends it by SIGTERM, which must be a success.
+    /// Ends it by SIGTERM; its exit status must be a success.
     pub fn end(mut self) {
         self.stop();
     }
 
-    /// The same, to start it again later.
+    /// [`end`](Self::end), to start it again later.
     pub fn stop(&mut self) {
         self.process.end_by("TERM", END).unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Sends it a signal, by its name.
+    /// Sends it a signal, by its name without `SIG`.
     pub fn signal(&self, name: &str) {
         self.process
             .signal(name)
@@ -323,24 +323,23 @@ impl Service {
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
-            .expect("the kernel says it");
+            .expect("the kernel reports it");
         line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
     }
 
-    /// Open file descriptors.
+    /// Number of open file descriptors.
     #[must_use]
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.process.pid())).expect("it runs").count()
     }
 
-    /// Waits until the log contains `word`. Its lines are written by a thread of their own, after
-    /// the event.
+    /// Waits until the log contains `word`: a thread of its own writes the lines, after the event.
     pub fn until_log(&self, word: &str) {
         let found = wait::until(PATIENCE, || self.log().contains(word));
         assert!(found, "the log does not contain {word:?}:\n{}", self.log());
     }
 
-    /// Waits for a metric to have a value.
+    /// Waits until a metric has this value.
     pub fn until_metric(&self, name: &str, value: u64) {
         let mut last = 0;
         let reached = wait::until(PATIENCE, || {
@@ -350,18 +349,18 @@ impl Service {
         assert!(reached, "{name} is {last}, not {value}:\n{}", self.log());
     }
 
-    /// The program's name.
+    /// The name of the program: `stund` or `turnd`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Waits for one of a family's series, by its reason, to have a value.
+    /// Waits until the series of this family with this reason has this value.
     pub fn until_metric_of(&self, family: &str, reason: &str, value: u64) {
         self.until_metric(&format!("{}_{family}{{reason=\"{reason}\"}}", self.name), value);
     }
 
-    /// What the admin listener answers: the status, and the whole text.
+    /// The answer of the admin listener: the status and the whole text.
     #[must_use]
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.admin).expect("the admin listener is open");
@@ -374,7 +373,7 @@ impl Service {
         (status.expect("an answer has a status"), text)
     }
 
-    /// A metric as the admin listener tells it.
+    /// The value of a metric, from the admin listener.
     #[must_use]
     pub fn metric(&self, name: &str) -> u64 {
         let (_, text) = self.get("/metrics");
@@ -382,11 +381,11 @@ impl Service {
         value.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().expect("a number")
     }
 
-    /// Asks the admin listener as the kubelet does, with two seconds of patience: the status and
+    /// Asks the admin listener as the kubelet does, with a timeout of two seconds: the status and
     /// the text of the answer.
     ///
     /// # Errors
-    /// No answer in time, or none that is HTTP.
+    /// There is no answer in time, or it is not HTTP.
     pub fn probe(&self, path: &str) -> io::Result<(u16, String)> {
         let mut stream = TcpStream::connect_timeout(&self.admin, PROBE)?;
         stream.set_read_timeout(Some(PROBE))?;
@@ -398,8 +397,8 @@ impl Service {
     }
 }
 
-/// The variable that names the backend over which the services of all tests run that do not name
-/// one themselves.
+/// The environment variable that names the packet backend of all services whose tests do not choose
+/// one.
 const BACKEND: &str = "CAUSEWAY_TEST_BACKEND";
 
 fn with_backend(config: &str) -> String {
@@ -413,7 +412,7 @@ fn with_backend(config: &str) -> String {
     }
 }
 
-/// libfaketime, for programs with threads, as Debian has it.
+/// The path of libfaketime for programs with threads, on Debian.
 fn faketime() -> String {
     format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH)
 }
