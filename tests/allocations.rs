@@ -1,7 +1,7 @@
-//! What a datagram costs: no memory is allocated for one, however many allocations, permissions and
-//! channels there are.
+//! A datagram costs no memory: the server allocates none for it, with any number of allocations,
+//! permissions and channels.
 //!
-//! In a program of its own, for its allocator counts.
+//! A program of its own, because its allocator counts.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::net::SocketAddr;
@@ -15,13 +15,13 @@ use causeway_wire::attribute::{
 use causeway_wire::{ChannelData, ChannelNumber, Class, MessageWriter, Method, TransactionId};
 
 const DATA: [u8; 160] = [0x5A; 160];
-/// A Binding request.
+/// A Binding request without attributes.
 const BINDING: [u8; 20] = [0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
 const UNREACHABLE: IcmpNotice = IcmpNotice { kind: 3, code: 3, data: 0 };
 
 #[test]
 fn relaying_a_datagram_allocates_nothing() {
-    // One peer, two, and more than stand in an allocation's record, of either family.
+    // One peer, two, and more than fit into an allocation's record, of either family.
     for (peers, ipv6) in [(1, false), (1, true), (2, false), (2, true), (12, false), (12, true)] {
         relaying_allocates_nothing(calls(200, peers, ipv6));
     }
@@ -107,18 +107,18 @@ fn discarding_a_datagram_allocates_nothing() {
     assert_eq!(allocated.count_total, 0, "{allocated:?}");
 }
 
-/// A client that sends and receives, with its datagrams made ready.
+/// A client that sends and receives, with prepared datagrams.
 struct Call {
     five_tuple: FiveTuple,
     relay: RelayId,
     channel_data: Vec<u8>,
     send: Vec<u8>,
-    /// A peer with a channel, and a peer without.
+    /// A peer with a channel; `beside_it` has none.
     on_channel: SocketAddr,
     beside_it: SocketAddr,
 }
 
-/// So many clients, each with so many permissions and channels.
+/// A server with `count` clients, each of which has permissions and channels for `peers` peers.
 fn calls(count: u16, peers: u16, ipv6: bool) -> (Lab, Vec<Call>) {
     let mut lab = Lab::with(|setup| (setup.ports, setup.quota) = (count, usize::from(count)));
     let calls = (0..count).map(|index| call(&mut lab, index, peers, ipv6)).collect();

@@ -1,6 +1,6 @@
-//! The shape that `docs/architecture.md` promises, as a test that fails.
+//! Tests that the repository has the shape that `docs/architecture.md` describes.
 //!
-//! Each rule is a function from a text or a graph to complaints; it is tried on a planted fault,
+//! Each rule is a function from a text or a graph to complaints. It is tested on a planted fault,
 //! and then on the repository.
 
 #[path = "architecture/circles.rs"]
@@ -36,7 +36,7 @@ mod tree;
 #[path = "architecture/words.rs"]
 mod words;
 
-/// Fails with all the complaints at once: they are mended together.
+/// Fails with all complaints at once, so that they can be mended together.
 #[track_caller]
 fn assert_none(complaints: &[String]) {
     assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));

@@ -1,5 +1,5 @@
-//! `turnd` itself, over UDP, TCP, TLS and DTLS on loopback: the core conforms, and so does the
-//! program around it.
+//! `turnd` itself, over UDP, TCP, TLS and DTLS on loopback: the program around the core conforms,
+//! too.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "daemon/backend.rs"]

@@ -1,5 +1,5 @@
-//! Regression tests of the hardening rows: mistakes of public servers, and the right behaviour. Each
-//! test names its row.
+//! Regression tests of the rows of `docs/hardening.md`: mistakes of public servers, and the right
+//! behaviour. Each test names its row.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "hardening/auth.rs"]

@@ -1,5 +1,5 @@
-//! RFC 3489, "classic STUN": what it asks of a server, of the decision and of the running `stund`;
-//! and a client of its time.
+//! RFC 3489, "classic STUN": its rules for a server, tested on the decision and on the running
+//! `stund`, and a client of its time.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "rfc3489/client.rs"]
@@ -32,9 +32,9 @@ fn change_request(change_ip: bool, change_port: bool) -> Vec<u8> {
     request(|w| _ = w.put(&ChangeRequest { change_ip, change_port }).unwrap())
 }
 
-/// The first attribute of this type; it must be there.
+/// The first attribute of this type, which the answer must have.
 fn attribute<A: for<'a> Attribute<'a>>(answered: &Answered) -> A {
-    answered.message().attribute().unwrap().expect("it must be there")
+    answered.message().attribute().unwrap().expect("the answer has the attribute")
 }
 
 fn unknown(answered: &Answered) -> Vec<u16> {
@@ -109,7 +109,7 @@ fn rfc3489_8_1_without_response_address_the_answer_goes_to_the_source() {
 #[test]
 fn rfc3489_8_1_response_address_is_unknown_and_the_answer_goes_to_the_source() {
     every(|server| {
-        // RFC 3489 has the answer go to that address: H17.
+        // By RFC 3489 the answer would go to that address: H17.
         let answered = server.ask(&request(|w| {
             _ = w.put(&ResponseAddress("192.0.2.66:53".parse().unwrap())).unwrap();
         }));
@@ -256,7 +256,7 @@ fn rfc3489_8_1_integrity_without_username_is_432_and_with_a_name_that_nobody_gav
         let answered = server
             .ask(&request(|w| _ = w.put(&Username("user")).unwrap().integrity(&key).unwrap()));
         assert_eq!(answered.error(), Some(430));
-        // A name alone asks for no check.
+        // USERNAME alone demands no check.
         assert_eq!(server.ask(&request(|w| _ = w.put(&Username("user")).unwrap())).error(), None);
     });
 }
@@ -352,7 +352,7 @@ fn rfc3489_8_other_methods_are_not_answered() {
     });
 }
 
-/// What the client of RFC 3489 §10.1 finds, behind each kind of NAT of RFC 3489 §5.
+/// The client of RFC 3489 §10.1 detects each kind of NAT of RFC 3489 §5.
 #[test]
 fn rfc3489_10_1_a_client_of_its_time_tells_the_nats_apart() {
     let (stund, alternate) = causeway_tests::daemon::service::stund();

@@ -1,5 +1,5 @@
-//! RFC 5780, NAT behaviour discovery: what it asks of a server, of the decision and of the running
-//! `stund`.
+//! RFC 5780, NAT behaviour discovery: its rules for a server, tested on the decision and on the
+//! running `stund`.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "rfc5780/server.rs"]
@@ -158,7 +158,7 @@ fn rfc5780_6_1_padding_is_answered_with_padding() {
             let request = request(|w| _ = w.put(&Padding(len)).unwrap());
             let answered = server.ask(&request);
             let padding = answered.message().attribute::<Padding>().unwrap().expect("PADDING");
-            // Not the MTU of the interface, but as far as the request was long (H17).
+            // Not up to the MTU of the interface, but up to the length of the request (H17).
             assert!(padding.0.is_multiple_of(4) && padding.0 <= 1_500);
             assert!(padding.0 == 0 || padding.0 == 1_500 || answered.bytes.len() == request.len());
             assert_eq!(padding.0 > 1_400, len >= 1_500, "{len} is answered by {}", padding.0);
@@ -186,7 +186,7 @@ fn rfc5780_6_1_and_7_5_padding_with_response_port_is_400() {
             assert_eq!(
                 (answered.error(), answered.to),
                 (Some(400), answered.source),
-                "an error goes to where the request came from"
+                "an error goes to the source of the request"
             );
         }
     });
@@ -204,7 +204,7 @@ fn rfc5780_7_5_the_answer_goes_to_the_response_port_of_the_source_address() {
             });
             assert_eq!((answered.error(), answered.to.ip()), (None, answered.source.ip()));
             assert_ne!(answered.to.port(), answered.source.port());
-            // Of whom it speaks is who asked.
+            // It names the address of the client.
             assert_eq!(answered.message().attribute(), Ok(Some(XorMappedAddress(answered.source))));
             assert_eq!(answered.from.ip() != server.endpoints[0].ip(), change.change_ip);
         }

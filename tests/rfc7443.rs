@@ -1,5 +1,5 @@
-//! RFC 7443: the labels by which TLS and DTLS clients say what they want; and the cipher suites of
-//! RFC 8489 §6.2.3; of the running daemons.
+//! RFC 7443: the ALPN labels of TLS and DTLS clients; and the cipher suites of RFC 8489 §6.2.3.
+//! Tested on the running daemons.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream, SslVerifyMode, SslVersion,
 };
 
-/// How long a client waits for what must come.
+/// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// "Label to identify the specific use of STUN over (D)TLS for TURN" (RFC 7443 §1).
@@ -87,8 +87,8 @@ fn rfc8489_6_2_3_the_cipher_suite_of_old_clients_is_implemented_and_what_is_weak
                 })
             };
             assert_eq!(with("ECDHE-RSA-AES128-GCM-SHA256"), Ok(None), "{over:?}");
-            // Forward secrecy is not only preferred: nothing else is there. DES and RC4 the
-            // client's own library has no more.
+            // Forward secrecy is not only preferred: there is no other suite. The client's own
+            // library no longer has DES and RC4.
             for other in ["AES128-GCM-SHA256", "AES256-SHA", "NULL-SHA256", "ADH-AES128-GCM-SHA256"]
             {
                 assert!(with(other).is_err(), "{other} over {over:?}");
@@ -99,7 +99,7 @@ fn rfc8489_6_2_3_the_cipher_suite_of_old_clients_is_implemented_and_what_is_weak
 
 struct Daemon {
     service: Service,
-    /// What it is for first.
+    /// The label of its main use.
     labels: &'static [&'static [u8]],
     certificates: Certificates,
 }
@@ -138,7 +138,7 @@ enum Over {
 const BOTH: [Over; 2] = [Over::Tls, Over::Dtls];
 
 impl Daemon {
-    /// The label that was chosen, by a connection that then answers; or why there is none.
+    /// The label that the server chose, on a connection that then answers; or the error.
     fn negotiated(&self, over: Over, labels: &[&[u8]]) -> Result<Option<Vec<u8>>, String> {
         self.negotiated_with(over, labels, &|_| ())
     }
@@ -182,7 +182,7 @@ impl Daemon {
     }
 }
 
-/// The label of an established connection, over which a request is answered.
+/// The label of an established connection, after a request over it was answered.
 fn chosen<S: Read + Write, E: std::fmt::Display>(
     connected: Result<SslStream<S>, E>,
 ) -> Result<Option<Vec<u8>>, String> {

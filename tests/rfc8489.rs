@@ -1,4 +1,4 @@
-//! RFC 8489 as far as it concerns a TURN server: one test a rule, named by its section, in virtual
+//! The rules of RFC 8489 for a TURN server: one test per rule, named by its section, in virtual
 //! time.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 

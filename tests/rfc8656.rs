@@ -1,4 +1,4 @@
-//! RFC 8656: one test a rule that concerns a server, named by its section, in virtual time.
+//! RFC 8656: one test per rule for a server, named by its section, in virtual time.
 #![allow(clippy::unwrap_used)] // a panic is how a test reports
 
 #[path = "rfc8656/allocate.rs"]

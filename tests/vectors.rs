@@ -43,19 +43,20 @@ const LONG_TERM_REQUEST: &str = "
     00080014 f6702465 6dd64a3e 02b8e071 2e85c9a2 8ca89666";
 
 /// RFC 8489 appendix B.1: a request with USERHASH and MESSAGE-INTEGRITY-SHA256; padded with zeros.
-/// As printed: the header says 156 bytes of attributes, 136 follow.
+/// As printed: the header says 156 bytes of attributes, but 136 follow.
 const SHA256_REQUEST: &str = "
     0001009c2112a44278ad3433c6ad72c029da412e
     001e0020 4a3cf38f ef6992bd a952c678 0417da0f 24819415 569e60b2 05c46e41 407f1704
-    00150029 6f624d61744a6f7332414141 43662f2f3439396b39353464364f4c33346f4c39465354767936347341000000
+    00150029 6f624d61744a6f7332414141
+    43662f2f3439396b39353464364f4c33346f4c39465354767936347341000000
     0014000b 6578616d706c652e6f726700
     001c0020 e4686c8f 0edeb590 13e07090 010a93ef ccbccc54 4c0a45d9 f830aa6d 6f735a01";
 
 const SHORT_TERM_PASSWORD: &[u8] = b"VOkJxbRl1RmTxUk/WvJxBt";
-/// マトリックス
+/// The user in katakana: マトリックス.
 const USERNAME: &str = "\u{30DE}\u{30C8}\u{30EA}\u{30C3}\u{30AF}\u{30B9}";
 const REALM: &str = "example.org";
-/// After SASLprep.
+/// The password after SASLprep.
 const PASSWORD: &str = "TheMatrIX";
 
 #[test]
@@ -111,7 +112,7 @@ fn rfc5769_2_4_sample_request_with_long_term_authentication() {
     assert!(!message.verify_integrity(&IntegrityKey::new(PASSWORD.as_bytes())));
     assert_eq!(message.fingerprint(), None);
 
-    // This one is padded with zeros, as we do, so that even the HMAC comes out the same.
+    // This one is padded with zeros, like our messages, so that the HMAC is the same, too.
     let written = write(&message, |writer| {
         writer
             .put(&Username(USERNAME))
@@ -125,9 +126,9 @@ fn rfc5769_2_4_sample_request_with_long_term_authentication() {
     assert_eq!(written, bytes);
 }
 
-/// The key is the SHA-256 one. The HMAC was taken over the printed header, which says 156 where RFC
-/// 8489 §14.6 asks for 136; so the printed message is no STUN message, and the corrected one has
-/// another HMAC. Everything else of it is read and written.
+/// The key is the SHA-256 one. The HMAC covers the printed header, which says 156 where RFC 8489
+/// §14.6 demands 136; so the printed message is not a STUN message, and the corrected one has
+/// another HMAC. Everything else in it is read and written.
 #[test]
 fn rfc8489_appendix_b_1_sample_request_with_sha256_and_userhash() {
     const NONCE: &str = "obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA";
@@ -173,7 +174,7 @@ fn assert_response(vector: &str, mapped: &str) {
     assert_same_but_for_padding(&bytes, &written);
 }
 
-/// Integrity and fingerprint are right, and any flipped bit is seen.
+/// Asserts that integrity and fingerprint are valid, and that any flipped bit is detected.
 fn assert_short_term(message: &Message<'_>) {
     let key = IntegrityKey::new(SHORT_TERM_PASSWORD);
     assert!(message.verify_integrity(&key));
@@ -182,8 +183,8 @@ fn assert_short_term(message: &Message<'_>) {
     for at in 4..message.as_bytes().len() {
         let mut bytes = message.as_bytes().to_vec();
         bytes[at] ^= 0x01;
-        // A flipped bit in a length or a type may leave no message at all, or none with a
-        // fingerprint; never one whose fingerprint is right.
+        // After a flipped bit in a length or a type there may be no message at all, or one without
+        // a fingerprint, but never one with a valid fingerprint.
         if let Ok(message) = Message::decode(&bytes) {
             assert_ne!(message.fingerprint(), Some(true), "byte {at}");
         }
@@ -205,8 +206,8 @@ fn write(like: &Message<'_>, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u
     buffer
 }
 
-/// `written` is `vector` up to its MESSAGE-INTEGRITY, but for the pad bytes, which are zero, and
-/// the length, which is shorter.
+/// Asserts that `written` is `vector` up to its MESSAGE-INTEGRITY, except for the pad bytes, which
+/// are zero, and the length, which is shorter.
 fn assert_same_but_for_padding(vector: &[u8], written: &[u8]) {
     let mut expected = vector[..written.len()].to_vec();
     let length = u16::try_from(written.len() - 20).unwrap();
@@ -228,7 +229,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     sha2::Sha256::digest(bytes).into()
 }
 
-/// Over the bytes as they stand: what is in the header counts.
+/// The HMAC over the bytes as they are, with the length in the header.
 fn hmac_sha256(key: &[u8], bytes: &[u8]) -> [u8; 32] {
     use hmac::{KeyInit, Mac};
     hmac::Hmac::<sha2::Sha256>::new_from_slice(key)

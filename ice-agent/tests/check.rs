@@ -206,7 +206,7 @@ async fn without_credentials_the_report_says_what_is_missing() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_from_nobody_answering() {
+async fn a_closed_port_is_told_from_a_silent_server() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("turn:{}", silent.local_addr().unwrap());
     let over = |transport: &str| format!("{uri}?transport={transport}");

@@ -407,7 +407,7 @@ async fn udp_blocked_tcp_works() {
 }
 
 #[tokio::test]
-async fn nobody_there_at_all() {
+async fn no_server_at_all() {
     let server =
         NatServer::start(Nat { mapping: None, filtering: Depends::Nothing }, Quirk::Silent).await;
     let Outcome { status, report } = nat_of(&server).await;

@@ -87,7 +87,7 @@ async fn two_members_have_roles_and_the_third_is_refused_while_both_are_there() 
 }
 
 #[tokio::test]
-async fn a_ghost_gives_its_seat_to_who_comes() {
+async fn a_dead_member_gives_its_seat_to_the_next() {
     let rendezvous = Rendezvous::start(&[]).await;
     let client = &rendezvous.client();
     let ghost = join(client, ROOM).await.unwrap();

@@ -76,7 +76,7 @@ fn assert_met(outputs: &[Output; 2]) {
 }
 
 #[tokio::test]
-async fn nine_hundred_and_ninety_nine_rooms_of_one_address_keep_nobody_out() {
+async fn nine_hundred_and_ninety_nine_rooms_of_one_address_keep_no_other_out() {
     let rendezvous = Rendezvous::start(&[]).await;
     let mut made = 0;
     for room in 0..999 {
@@ -88,7 +88,7 @@ async fn nine_hundred_and_ninety_nine_rooms_of_one_address_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn five_hundred_and_twelve_half_requests_of_one_address_keep_nobody_out() {
+async fn five_hundred_and_twelve_half_requests_of_one_address_keep_no_other_out() {
     let rendezvous = Rendezvous::start(&[]).await;
     let mut held = Vec::new();
     for number in 0..512 {
@@ -116,7 +116,7 @@ async fn five_hundred_and_twelve_half_requests_of_one_address_keep_nobody_out() 
 }
 
 #[tokio::test]
-async fn half_requests_of_many_networks_that_never_stop_keep_nobody_out() {
+async fn half_requests_of_many_networks_that_never_stop_keep_no_agent_out() {
     let rendezvous = Rendezvous::start(&[]).await;
     let to = rendezvous.address;
     let mut attackers = JoinSet::new();

@@ -14,17 +14,17 @@ use tokio::sync::oneshot;
 /// The result of one call to `drain`.
 #[derive(Clone, Copy)]
 enum Turn {
-    /// Some owner has not answered; nothing comes.
+    /// Some owner has not answered; there is nothing.
     Silence,
     /// These ids are given, and more may follow.
     Deletes(u64),
-    /// Nothing comes, and the owners say that they had to give changes up.
+    /// There is nothing, and the owners report that they had to drop changes.
     GivenUp,
-    /// All that was to be offered has been.
+    /// Everything has been offered.
     Offered,
 }
 
-/// Gives what the script says, and then nothing more.
+/// A source that follows the script, and then has nothing more.
 struct Script {
     turns: VecDeque<Turn>,
     offered: bool,
@@ -174,7 +174,7 @@ async fn h47_nothing_is_deleted_for_an_owner_that_has_not_answered() {
             .unwrap_or_else(|| panic!("no {what:?} in {told:?}"))
     };
     assert!(place("silence") < place("delete 2"), "{told:?}");
-    // An owner that hangs keeps neither heartbeats nor others' changes back.
+    // An owner that hangs delays neither heartbeats nor others' changes.
     assert!(
         told.iter().position(|one| one == "heartbeat").unwrap()
             < place(&format!("write {}", RecordId(1))),

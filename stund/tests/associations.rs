@@ -1,6 +1,7 @@
-//! DTLS through the real binary: how many associations, and for how long (H13, H14).
+//! DTLS through the real binary: limits on the number of associations and on their idle time (H13,
+//! H14).
 
-#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+#![allow(clippy::unwrap_used)] // a panic in a helper fails the test
 
 mod support;
 
@@ -25,7 +26,7 @@ impl Folder {
         Self(scratch)
     }
 
-    /// stund with UDP and DTLS on one port, and one more setting.
+    /// Starts stund with UDP and DTLS on one port, and one more setting.
     fn stund(&self, setting: &str) -> Stund {
         let certificate = format!("tls.certificate={}", self.0.path("chain.pem").display());
         let key = format!("tls.key={}", self.0.path("key.pem").display());
@@ -117,7 +118,7 @@ fn h13_associations_of_one_address_are_capped_and_the_place_comes_back() {
     gone.shutdown().unwrap();
     let deadline = Instant::now() + PATIENCE;
     while !is_answered(&mut folder.connect(server)) {
-        assert!(Instant::now() < deadline, "the place never came back");
+        assert!(Instant::now() < deadline, "the place is never free again");
     }
     assert!(is_answered(&mut stays));
 }
@@ -140,7 +141,7 @@ fn h14_an_association_that_asks_nothing_is_closed_and_one_that_asks_is_not() {
     };
     assert!(
         ended == 0 && began.elapsed() >= Duration::from_millis(800),
-        "the client is told: {ended} after {:?}",
+        "the client gets an alert: {ended} after {:?}",
         began.elapsed()
     );
 }

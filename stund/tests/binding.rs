@@ -1,6 +1,6 @@
 //! Binding (RFC 8489) through the real binary.
 
-#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+#![allow(clippy::unwrap_used)] // a panic in a helper fails the test
 
 mod support;
 
@@ -41,7 +41,7 @@ fn wildcard_listeners_of_both_families_share_a_port_and_answer_from_where_they_w
     let stund = Stund::start(&["--listen", "0.0.0.0:PORT,[::]:PORT"]);
     for address in ["127.0.0.1", "127.0.0.2", "::1"] {
         let client = client(address);
-        client.connect(stund.at(address)).unwrap(); // takes answers from there only
+        client.connect(stund.at(address)).unwrap(); // accepts answers from there only
         client.send(&plain_request()).unwrap();
         let mut buffer = [0; 256];
         let len = client.recv(&mut buffer).unwrap();

@@ -1,7 +1,7 @@
 //! TLS through the real binary: certificates that change while it runs, and one port for TCP and
 //! TLS.
 
-#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+#![allow(clippy::unwrap_used)] // a panic in a helper fails the test
 
 mod support;
 
@@ -21,11 +21,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::{PATIENCE, Stund, connect, plain_request, read_message};
 
-/// A folder with the certificate and the key that stund is told of.
+/// A folder with the certificate and the key of stund.
 struct Folder(Scratch);
 
 impl Folder {
-    /// Puts a new certificate there; the certificate.
+    /// Writes a new certificate into it; returns the certificate.
     fn renew(&self) -> CertificateDer<'static> {
         let made = ServerCertificate::self_signed(&["stun.example.org"], Key::ecdsa());
         made.write(&self.0);
@@ -36,12 +36,12 @@ impl Folder {
         self.0.path(name)
     }
 
-    /// stund on one port for everything.
+    /// Starts stund with all transports on one port.
     fn stund(&self) -> Stund {
         self.stund_with(&[])
     }
 
-    /// The same with further arguments.
+    /// Starts it so with further arguments.
     fn stund_with(&self, more: &[&str]) -> Stund {
         let set = |key: &str, path: &Path| format!("tls.{key}={}", path.display());
         let (certificate, key) =
@@ -90,7 +90,7 @@ fn connect_tls(
     Ok(StreamOwned::new(connection, stream))
 }
 
-/// What a connection is told of its address.
+/// The mapped address that a connection gets.
 fn mapped(tls: &mut Tls) -> SocketAddr {
     tls.write_all(&plain_request()).unwrap();
     let mut answer = [0; 32];
@@ -114,13 +114,13 @@ fn a_renewed_certificate_is_shown_to_new_connections_and_the_old_ones_stay() {
         match connect_tls(server, &second) {
             Ok(tls) => break tls,
             Err(error) => {
-                assert!(Instant::now() < deadline, "the new certificate is never shown: {error}");
+                assert!(Instant::now() < deadline, "the new certificate is never used: {error}");
             }
         }
         thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(mapped(&mut new), new.sock.local_addr().unwrap());
-    assert_eq!(mapped(&mut old), own, "whoever is connected stays so");
+    assert_eq!(mapped(&mut old), own, "existing connections stay open");
 }
 
 #[test]

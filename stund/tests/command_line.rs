@@ -4,7 +4,7 @@
 
 use std::process::{Command, Output};
 
-/// Runs stund with `args` and no variable of its own.
+/// Runs stund with `args` and without its environment variables.
 fn stund(args: &[&str]) -> (Option<i32>, String, String) {
     let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("STUND_"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_stund"));

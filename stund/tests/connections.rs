@@ -1,6 +1,6 @@
 //! STUN over TCP through the real binary: framing and limits (H14).
 
-#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+#![allow(clippy::unwrap_used)] // a panic in a helper fails the test
 
 mod support;
 
@@ -74,7 +74,7 @@ fn h14_half_a_frame_does_not_keep_a_connection_but_whole_ones_do() {
     let began = Instant::now();
     let request = unknown(0xF000, 100);
     half.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
-    // A byte now and then is no message, and no reason to stay; a message now and then is.
+    // A byte now and then is not a message and does not keep the connection open; a message does.
     let mut ended = None;
     for (number, byte) in request[..100].iter().enumerate() {
         let _ = half.write_all(&[*byte]);
@@ -94,7 +94,7 @@ fn h14_half_a_frame_does_not_keep_a_connection_but_whole_ones_do() {
             break;
         }
     }
-    let ended = ended.expect("closed while it still sent bytes");
+    let ended = ended.expect("the server closes it although bytes arrive");
     assert!(ended >= Duration::from_millis(1_900), "{ended:?}");
     whole.write_all(&plain_request()).unwrap();
     read_message(&mut whole);
@@ -126,7 +126,7 @@ fn h14_connections_of_one_address_are_capped_and_the_place_comes_back() {
             && stream.read(&mut [0; 64]).is_ok_and(|len| len > 0)
     };
     while !answered() {
-        assert!(Instant::now() < deadline, "the place never came back");
+        assert!(Instant::now() < deadline, "the place is never free again");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answers to addresses that may be forged, through the real binary (H11).
 
-#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+#![allow(clippy::unwrap_used)] // a panic in a helper fails the test
 
 mod support;
 
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use support::{Stund, client, connect, plain_request, read_message};
 
-/// IPv4 and UDP.
+/// The length of the headers of IPv4 and UDP, in bytes.
 const OVERHEAD: usize = 28;
 const BATCHES: usize = 60;
 const BATCH: usize = 50;
 
-/// Asks far more often than any client; the answers.
+/// Sends far more requests than any client; the answers.
 fn flood(socket: &UdpSocket, server: SocketAddr) -> usize {
     let request = plain_request();
     let mut answers = 0;
@@ -29,7 +29,7 @@ fn flood(socket: &UdpSocket, server: SocketAddr) -> usize {
             answers += 1;
         }
     }
-    // On a busy machine an answer may come later than its batch waits.
+    // On a busy machine an answer may come after its batch has stopped waiting.
     socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     while answers < BATCHES * BATCH && socket.recv_from(&mut [0; 256]).is_ok() {
         answers += 1;
@@ -44,15 +44,14 @@ fn h11_a_flood_over_udp_is_answered_by_fewer_bytes_than_it_brought_and_tcp_stays
     let began = Instant::now();
     let answers = flood(&client("127.0.0.1"), server);
     let asked = BATCHES * BATCH;
-    // What is granted at once, and in the time that it took, is on top of what the requests paid
-    // for.
+    // The burst and the rate of the limiter allow more than the requests have paid for.
     let granted = 24_576 + 2_560 * (began.elapsed().as_secs() as usize + 1);
     assert!(answers < asked, "{answers} of {asked}");
     assert!(
         answers * (OVERHEAD + 32) <= asked * (OVERHEAD + 20) * 7 / 8 + granted,
         "{answers} of {asked}"
     );
-    assert!(answers > asked / 2, "it is no switch: {answers} of {asked}");
+    assert!(answers > asked / 2, "it only limits: {answers} of {asked}");
     let mut stream = connect(server);
     for _ in 0..100 {
         stream.write_all(&plain_request()).unwrap();
@@ -61,7 +60,7 @@ fn h11_a_flood_over_udp_is_answered_by_fewer_bytes_than_it_brought_and_tcp_stays
 }
 
 #[test]
-fn h11_who_repeats_a_request_gets_through_a_flood() {
+fn h11_a_client_that_repeats_a_request_gets_through_a_flood() {
     let stund = Stund::start(&["--listen", "127.0.0.1:PORT", "--set", "net.workers=1"]);
     let server = stund.at("127.0.0.1");
     flood(&client("127.0.0.1"), server);
@@ -71,7 +70,7 @@ fn h11_who_repeats_a_request_gets_through_a_flood() {
         honest.send_to(&plain_request(), server).unwrap();
         honest.recv_from(&mut [0; 256]).is_ok()
     });
-    assert!(answered, "seven tries, as RFC 8489 §6.2.1 has them");
+    assert!(answered, "seven tries, as in RFC 8489 §6.2.1");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! NAT behaviour discovery (RFC 5780) through the real binary: four endpoints a family.
+//! NAT behaviour discovery (RFC 5780) through the real binary: four endpoints per family.
 
-#![allow(clippy::print_stderr)] // for whoever runs the test by hand
-#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+#![allow(clippy::print_stderr)] // a test without coturn says so
+#![allow(clippy::unwrap_used)] // a panic in a helper fails the test
 
 mod support;
 
@@ -18,7 +18,7 @@ use support::{
     PRIVATE, Stund, ask, change_request, client, connect, ip, plain_request, read_message,
 };
 
-/// A1 P1, A1 P2, A2 P1, A2 P2.
+/// The endpoints A1 P1, A1 P2, A2 P1, A2 P2.
 fn endpoints(stund: &Stund) -> [SocketAddr; 4] {
     let [a1, a2] = [ip("127.0.0.1"), ip("127.0.0.2")];
     let (p1, p2) = (stund.port, stund.alternate_port);
@@ -194,8 +194,8 @@ fn a_family_without_an_alternate_address_still_answers() {
     assert!(Message::decode(&answer).unwrap().attribute::<OtherAddress>().unwrap().is_some());
 }
 
-/// Runs one of coturn's utilities, where it is installed (Debian's package `coturn`). They wait for
-/// ever for what does not come.
+/// Runs one of coturn's utilities, where it is installed (Debian's package `coturn`). They have no
+/// timeout of their own.
 fn coturn(tool: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new("timeout")
         .args(["20", tool])
@@ -213,7 +213,9 @@ fn coturn(tool: &str, arguments: &[&str]) -> Option<String> {
 
 #[test]
 fn coturns_client_reads_our_answer() {
-    let stund = Stund::plain(); // to a server of RFC 5780 it sends RESPONSE-PORT, and waits for ever if that is unknown
+    // To a server of RFC 5780 it sends RESPONSE-PORT, and never ends if the server does not know
+    // that.
+    let stund = Stund::plain();
     let port = stund.port.to_string();
     let Some(said) = coturn("turnutils_stunclient", &["-p", &port, "127.0.0.1"]) else { return };
     assert!(said.contains("UDP reflexive addr: 127.0.0.1:"), "{said}");

@@ -1,6 +1,6 @@
-//! How the process starts, is watched and ends.
+//! The start, the health and the end of the process.
 
-#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+#![allow(clippy::unwrap_used)] // a panic in a helper fails the test
 
 mod support;
 
@@ -52,7 +52,7 @@ fn sigterm_and_sigint_end_it_cleanly() {
         let mut stream = connect(server);
         stream.write_all(&plain_request()).unwrap();
         read_message(&mut stream);
-        // Asks for certificates to be read again, and here there are none.
+        // SIGHUP reloads certificates, and here there are none.
         stund.signal("HUP");
         ask(&client("127.0.0.1"), server, &plain_request());
         stund.signal(signal);

@@ -1,6 +1,6 @@
-//! Clients behind a proxy that speaks the PROXY protocol, version 2, through the real binary.
+//! Clients behind a proxy with the PROXY protocol, version 2, through the real binary.
 
-#![allow(clippy::unwrap_used)] // what a test calls fails as the test would
+#![allow(clippy::unwrap_used)] // a panic in a helper fails the test
 
 mod support;
 
@@ -16,7 +16,7 @@ const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 const LOCAL: u8 = 0x20;
 const PROXY: u8 = 0x21;
 
-/// A header that speaks for [`CLIENT`]. `family` is 0x11 for TCP, 0x12 for UDP, over IPv4.
+/// A header with the address of [`CLIENT`]. `family` is 0x11 for TCP, 0x12 for UDP, over IPv4.
 fn header(command: u8, family: u8) -> Vec<u8> {
     let addresses =
         [&[192, 0, 2, 7, 198, 51, 100, 1][..], &5_000u16.to_be_bytes(), &3_478u16.to_be_bytes()]
@@ -24,7 +24,7 @@ fn header(command: u8, family: u8) -> Vec<u8> {
     [&SIGNATURE[..], &[command, family, 0, 12], &addresses].concat()
 }
 
-/// stund on 127.0.0.1 and 127.0.0.2's clients are no proxies; 127.0.0.1's are.
+/// Starts stund on 127.0.0.1. It trusts 127.0.0.1 as a proxy, and not 127.0.0.2.
 fn stund() -> Stund {
     Stund::start(&[
         "--set",
@@ -34,8 +34,8 @@ fn stund() -> Stund {
     ])
 }
 
-/// The log names the address that the host has, for an operator who looks for the socket, and not
-/// the one that clients are told.
+/// The log has the host's own address, by which an operator finds the socket, and not the external
+/// one.
 #[test]
 fn h57_a_refused_header_is_logged_with_the_bound_address() {
     let external = "nat_discovery.external={ \"127.0.0.1\" = \"203.0.113.7\" }";
@@ -73,7 +73,7 @@ fn a_trusted_proxy_speaks_for_its_clients_over_udp_and_tcp() {
     assert_eq!(
         mapped(&read_message(&mut stream)),
         CLIENT.parse().unwrap(),
-        "one header a connection"
+        "one header per connection"
     );
 }
 
@@ -100,7 +100,7 @@ fn a_trusted_proxy_without_a_header_is_not_answered() {
 }
 
 #[test]
-fn a_stranger_speaks_for_nobody() {
+fn an_untrusted_address_sends_no_header() {
     let stund = stund();
     let server = stund.at("127.0.0.1");
     let stranger = client("127.0.0.2");

@@ -1,14 +1,14 @@
-//! Cited sections exist. The facts are in `tests/rfc-sections.txt`.
+//! Cited sections exist; `tests/rfc-sections.txt` lists those of each RFC.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree::SourceFile;
 use crate::{assert_none, tree};
 
-/// Replaced by newer ones; cited only where old clients are meant.
+/// Obsolete RFCs; they are cited only for old clients.
 const OBSOLETE: &[(u32, &str)] = &[(5389, "RFC 8489"), (5766, "RFC 8656"), (5245, "RFC 8445")];
 
-/// How a text says that old clients are meant.
+/// Words by which a text refers to old clients.
 const OLD: &[&str] =
     &["old", "obsolete", "before", "predecessor", "clients of rfc", " had ", " knew "];
 
@@ -60,7 +60,7 @@ fn citations(line: &str) -> Vec<Citation<'_>> {
     found
 }
 
-/// What stands after the next `§`, when it belongs to the same citation.
+/// The text after the next `§`, when that belongs to the same citation.
 fn after_separator(rest: &str) -> Option<&str> {
     [" §", ", §", " and §", " or §", "–§", ", and §"]
         .iter()
@@ -114,7 +114,7 @@ fn cited_sections_exist() {
 fn a_wrong_citation_is_found() {
     let known = Sections::read("# a comment\n8656 12 12.2\n5389 1\n");
     let check = |text: String| complaints(&SourceFile::new("a.rs", &text), &known);
-    // Put together here, or this file would be found itself.
+    // Put together here, so that the test does not find this file.
     let cite = |rfc: u32, sections: &str| format!("// See RFC {rfc} {sections}.");
     assert_eq!(check(cite(8656, "§12.2 and §12")).len(), 0);
     assert_eq!(check(cite(8656, "§12.2 and §13")), ["a.rs:1: RFC 8656: there is no section 13"]);

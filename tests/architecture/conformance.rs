@@ -1,5 +1,5 @@
-//! `docs/conformance.md` says what `tests/conformance/*.toml` say: each requirement of an RFC with
-//! its test, or with the reason why it has none. `cargo xtask conformance` writes it.
+//! `docs/conformance.md` has the contents of `tests/conformance/*.toml`: each requirement of an RFC
+//! with its test, or with the reason why it has none. `cargo xtask conformance` writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,21 +13,21 @@ use crate::{assert_none, tree};
 const DOCUMENT: &str = "docs/conformance.md";
 const CHECKLISTS: &str = "tests/conformance";
 
-/// Set by `cargo xtask conformance`.
+/// The environment variable that `cargo xtask conformance` sets.
 const WRITE: &str = "CAUSEWAY_WRITE_CONFORMANCE";
 
-/// What one RFC demands.
+/// The requirements of one RFC.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Checklist {
     rfc: u32,
     title: String,
-    /// Sentences with a word of RFC 2119: none is left out.
+    /// Number of sentences with a word of RFC 2119: none is left out.
     statements: usize,
     section: BTreeMap<String, Vec<Requirement>>,
 }
 
-/// One sentence of it, in our words.
+/// One sentence of an RFC, in our words.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Requirement {
@@ -39,7 +39,7 @@ struct Requirement {
     reason: Option<String>,
 }
 
-/// Whom it binds.
+/// The parties that a requirement binds.
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Who {
@@ -99,7 +99,7 @@ impl Checklist {
     }
 }
 
-/// `9.2.4` by its numbers, so that 14.10 stands behind 14.9.
+/// `9.2.4` by its numbers, so that 14.10 comes after 14.9.
 fn section_key(section: &str) -> Vec<u32> {
     section.split('.').map(|number| number.parse().unwrap_or(u32::MAX)).collect()
 }
@@ -107,9 +107,12 @@ fn section_key(section: &str) -> Vec<u32> {
 fn document(checklists: &[Checklist]) -> String {
     let mut text = String::from(
         "# Conformance\n\n\
-         Every sentence of these RFCs that has a word of RFC 2119 in it, in our words, with the tests that hold it, or the reason why it has\n\
-         none. `cargo xtask conformance` writes this page from `tests/conformance/`, and a test compares the two and looks for each test named.\n\
-         Where the suite does something else on purpose stands in [deviations.md](deviations.md).\n",
+         Every sentence of these RFCs that has a word of RFC 2119 in it, in our words, with the \
+         tests that hold it, or the reason why it has\n\
+         none. `cargo xtask conformance` writes this page from `tests/conformance/`, and a test \
+         compares the two and looks for each test named.\n\
+         Where the suite does something else on purpose stands in \
+         [deviations.md](deviations.md).\n",
     );
     for checklist in checklists {
         let tested = checklist
@@ -178,7 +181,10 @@ fn what_is_missing_from_a_checklist_is_found() {
         title = "A"
         statements = 4
         [section]
-        "4.1" = [{ who = "server", gist = "a|b", tests = ["planted_there"] }, { who = "client", gist = "c" }]
+        "4.1" = [
+            { who = "server", gist = "a|b", tests = ["planted_there"] },
+            { who = "client", gist = "c" },
+        ]
         "2" = [{ who = "others", gist = "d", tests = ["planted_gone"], reason = "both" }]
     "#;
     let checklist: Checklist = toml::from_str(planted).unwrap();

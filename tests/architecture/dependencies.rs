@@ -1,4 +1,4 @@
-//! Who must not use whom, and why.
+//! Dependencies that the crates must not have, and the reasons.
 
 use crate::assert_none;
 use crate::graph::Graph;
@@ -33,12 +33,14 @@ const RULES: &[Rule] = &[
             "causeway-net",
             "causeway-daemon",
         ],
-        because: "the core decides and performs no I/O: it is tested in virtual time, fuzzed, and used on every platform",
+        because: "the core decides and performs no I/O: it is tested in virtual time, fuzzed, and \
+                  used on every platform",
     },
     Rule {
         who: CORE,
         must_not_use: &["tracing-subscriber", "chrono", "time", "quanta", "clap", "toml", "anyhow"],
-        because: "the core reads no clock, writes no log, and knows neither flags nor files: the shell gives it all of that",
+        because: "the core reads no clock, writes no log, and knows neither flags nor files: the \
+                  shell passes it all of that",
     },
     Rule {
         who: &["causeway-wire"],
@@ -53,12 +55,14 @@ const RULES: &[Rule] = &[
     Rule {
         who: &["causeway-relay"],
         must_not_use: &["causeway-client"],
-        because: "the server's decisions and the client's are tested against each other: neither may lean on the other",
+        because: "the server's decisions and the client's are tested against each other: neither \
+                  may depend on the other",
     },
     Rule {
         who: &["causeway-client"],
         must_not_use: &["causeway-relay"],
-        because: "the server's decisions and the client's are tested against each other: neither may lean on the other",
+        because: "the server's decisions and the client's are tested against each other: neither \
+                  may depend on the other",
     },
     Rule {
         who: &["causeway-net"],
@@ -69,12 +73,14 @@ const RULES: &[Rule] = &[
             "causeway-client",
             "causeway-daemon",
         ],
-        because: "`net` moves bytes and knows nothing of STUN: that is what keeps the only unsafe code small",
+        because: "`net` moves bytes and knows nothing of STUN, so that the only unsafe code stays \
+                  small",
     },
     Rule {
         who: &["causeway-net"],
         must_not_use: &["tokio", "mio", "async-io", "futures-executor"],
-        because: "a worker is one loop of our own: a task or a wakeup for each socket was measured and is too slow",
+        because: "a worker is one loop of our own: a task or a wakeup per socket was measured to \
+                  be too slow",
     },
     Rule {
         who: &["causeway-store"],
@@ -86,7 +92,8 @@ const RULES: &[Rule] = &[
             "causeway-net",
             "causeway-daemon",
         ],
-        because: "what is stored is a public format with types of its own: a change of the server's must not change it unnoticed",
+        because: "the store has a public format with its own types: a change of the server's types \
+                  must not change it unnoticed",
     },
     Rule {
         who: &[
@@ -97,12 +104,12 @@ const RULES: &[Rule] = &[
             "causeway-net",
         ],
         must_not_use: &["causeway-store"],
-        because: "the store is written behind, by the shell: a slow Redis must not hold a packet up (H45)",
+        because: "the shell writes to the store later: a slow Redis must not delay a packet (H45)",
     },
     Rule {
         who: &["ice-agent"],
         must_not_use: &["causeway-net"],
-        because: "ice-agent runs on everybody's laptop, `net` only on Linux",
+        because: "ice-agent runs on every platform, `net` only on Linux",
     },
     Rule {
         who: &["stund", "turnd", "ice-agent", "causeway-daemon", "causeway-net"],
@@ -116,7 +123,7 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// Nothing may use these, not even in its tests: they are run as the programs that they are.
+/// No crate may use these, not even in its tests: they are run as programs.
 const SERVICES: &[&str] = &["stund", "turnd", "ice-agent", "causeway-bench", "xtask"];
 
 fn complaints(graph: &Graph) -> Vec<String> {
@@ -146,7 +153,7 @@ fn complaints(graph: &Graph) -> Vec<String> {
 }
 
 #[test]
-fn nobody_uses_what_is_forbidden() {
+fn no_crate_has_a_forbidden_dependency() {
     let graph = Graph::of_workspace();
     for name in RULES.iter().flat_map(|rule| rule.who) {
         assert!(

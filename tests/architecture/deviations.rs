@@ -1,5 +1,5 @@
-//! `docs/deviations.md` says what the `// Deviation:` lines of the code say. `cargo xtask
-//! deviations` writes it.
+//! `docs/deviations.md` has the `// Deviation:` lines of the code. `cargo xtask deviations` writes
+//! it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,18 +9,18 @@ use crate::tree::SourceFile;
 
 const DOCUMENT: &str = "docs/deviations.md";
 
-/// Set by `cargo xtask deviations`.
+/// The environment variable that `cargo xtask deviations` sets.
 const WRITE: &str = "CAUSEWAY_WRITE_DEVIATIONS";
 
 #[derive(Debug, PartialEq)]
 struct Deviation {
-    /// `RFC 8489 §9.2.4`.
+    /// The RFC and its section, as in `RFC 8489 §9.2.4`.
     from: String,
     reason: String,
     file: String,
 }
 
-/// A deviation starts with its marker and goes on to the end of the paragraph of comments.
+/// A deviation starts with its marker and ends with the paragraph of comments.
 fn deviations(file: &SourceFile) -> Vec<Deviation> {
     let marker = concat!("Deviation", ": RFC ");
     let comments: Vec<Option<&str>> = file.text.lines().map(comment).collect();
@@ -49,7 +49,7 @@ fn deviations(file: &SourceFile) -> Vec<Deviation> {
     found
 }
 
-/// What a line says, if it is a comment.
+/// The text of a line, if it is a comment.
 fn comment(line: &str) -> Option<&str> {
     let line = line.trim_start().strip_prefix("//")?;
     Some(line.trim_start_matches(['/', '!']).trim())
@@ -59,7 +59,8 @@ fn document(mut deviations: Vec<Deviation>) -> String {
     deviations.sort_by_key(|deviation| (sort_key(&deviation.from), deviation.file.clone()));
     let mut text = String::from(
         "# Deviations from the RFCs\n\n\
-         Where this suite does not do what an RFC asks, and why. `cargo xtask deviations` writes this page from the\n\
+         Where this suite does not do what an RFC asks, and why. `cargo xtask deviations` writes \
+         this page from the\n\
          `// Deviation:` lines of the code, and a test compares the two.\n\n\
          | of | what we do, and why | in |\n|---|---|---|\n",
     );
@@ -70,7 +71,7 @@ fn document(mut deviations: Vec<Deviation>) -> String {
     text
 }
 
-/// The numbers in `RFC 8489 §9.2.4`, so that §14.10 stands after §14.9.
+/// The numbers in `RFC 8489 §9.2.4`, so that §14.10 comes after §14.9.
 fn sort_key(from: &str) -> Vec<u32> {
     from.split(|letter: char| !letter.is_ascii_digit())
         .filter_map(|number| number.parse().ok())
@@ -98,7 +99,8 @@ fn deviations_are_documented() {
 fn a_deviation_is_read_to_its_end() {
     let marker = concat!("Deviation", ":");
     let planted = format!(
-        "/// Words.\n// {marker} RFC 8489 §14.10: one\n// reason.\nlet x = 1;\n    // {marker} RFC 8489 §9: b: c\n//\n// no more\n"
+        "/// Words.\n// {marker} RFC 8489 §14.10: one\n// reason.\nlet x = 1;\n    \
+         // {marker} RFC 8489 §9: b: c\n//\n// no more\n"
     );
     let found = deviations(&SourceFile::new("a.rs", &planted));
     assert_eq!(found.len(), 2, "{found:?}");

@@ -15,9 +15,9 @@ pub(crate) struct Package {
     pub(crate) license: Option<String>,
     /// `None` for a package of this workspace.
     pub(crate) source: Option<String>,
-    /// Ids of what it is linked with: not what its build or its tests alone use.
+    /// Ids of the packages that it is linked with, without those of its build and its tests.
     pub(crate) links: Vec<String>,
-    /// Ids of all that it names, for any purpose.
+    /// Ids of all its dependencies, for any purpose.
     pub(crate) names: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl Graph {
         self.0.iter().filter(|(_, package)| package.source.is_none())
     }
 
-    /// The ids of what is linked with the package, directly or not; without itself.
+    /// The ids of all packages linked with this one, directly or not, without itself.
     pub(crate) fn reached_from(&self, id: &str) -> BTreeSet<&str> {
         let mut reached = BTreeSet::new();
         let mut open = vec![id];
@@ -102,7 +102,7 @@ impl Graph {
         reached
     }
 
-    /// A way from one package to another, to show in a complaint.
+    /// A path from one package to another, to show in a complaint.
     pub(crate) fn way(&self, from: &str, to: &str) -> String {
         let mut came_from = BTreeMap::new();
         let mut open = std::collections::VecDeque::from([from]);

@@ -1,4 +1,4 @@
-//! What other servers got wrong has a test here, named after its row: `h23_…`.
+//! Each mistake of other servers in `docs/hardening.md` has a test, named after its row: `h23_…`.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::{assert_none, tree};
 
 const DOCUMENT: &str = "docs/hardening.md";
 
-/// A row of the document: its numbers, and whether it says that the code keeps it.
+/// A row of the document: its numbers, and whether the document says that the code keeps it.
 struct Row {
     numbers: Vec<u32>,
     is_kept: bool,
@@ -56,8 +56,10 @@ fn each_row_that_is_kept_has_a_test_of_its_name() {
 
 #[test]
 fn a_row_without_a_test_is_found() {
-    let document = "| row | rule | state |\n|---|---|---|\n| H1 | a | yes |\n| H2 | b | yes; not all |\n| H3, H4 | c | not yet |\n";
-    let planted = "#[test]\nfn h1_mapped() {}\n\nfn h2_not_a_test() {}\n\n#[tokio::test]\n// why\nasync fn h9_x() {}\n";
+    let document = "| row | rule | state |\n|---|---|---|\n\
+                    | H1 | a | yes |\n| H2 | b | yes; not all |\n| H3, H4 | c | not yet |\n";
+    let planted = "#[test]\nfn h1_mapped() {}\n\nfn h2_not_a_test() {}\n\n\
+                   #[tokio::test]\n// why\nasync fn h9_x() {}\n";
     let file = SourceFile::new("a.rs", planted);
     assert_eq!(rows(&file), [1, 9]);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What is linked and built with may be used, comes from the registry, and brings each piece of
+//! Dependencies have an allowed licence, come from the registry, and bring each piece of
 //! cryptography once.
 
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use crate::{assert_none, tree};
 
 const SHIPPED: &[&str] = &["stund", "turnd", "ice-agent"];
 
-/// Twice one of these is twice the code to trust, and sooner or later one key type that does not
-/// fit the other.
+/// Two versions of one of these are twice the code to trust, and two key types that do not fit
+/// together.
 const ONCE: &[&str] = &[
     "ring",
     "rustls",
@@ -27,7 +27,7 @@ const ONCE: &[&str] = &[
     "crypto-common",
 ];
 
-/// Pieces that come twice for now: in which program, and why.
+/// Pieces that occur twice for now: the program, and the reason.
 const TWICE: &[(&str, &[&str], &str)] = &[(
     "ice-agent",
     &["hmac", "digest", "sha1", "md-5", "rand_core", "crypto-common"],

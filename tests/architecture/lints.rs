@@ -1,4 +1,4 @@
-//! One list of lints for all, and unsafe code in one crate.
+//! All crates have the same list of lints, and only one has unsafe code.
 
 use toml::{Table, Value};
 

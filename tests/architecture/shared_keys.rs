@@ -1,32 +1,32 @@
-//! What one server has learned, the other has: a key or a flag of one that is not about its own
-//! purpose is in the other, too (H44).
+//! Both servers have the same keys and flags, except those for the purpose of only one of them
+//! (H44).
 
 use std::collections::BTreeSet;
 
 use crate::{assert_none, tree};
 
-/// Keys that one server alone has, each with the reason: a section (with a dot at its end) or a
+/// Keys that only one server has, each with the reason: a section (with a dot at its end) or a
 /// whole key.
 const OWN: &[(&str, &str)] = &[
     ("realm", "users belong to turnd"),
     ("relay.", "turnd relays; stund's counterparts of `external` and `scope` are in nat_discovery"),
-    ("auth.", "stund asks for no credentials"),
+    ("auth.", "stund demands no credentials"),
     ("peers.", "turnd relays"),
-    ("protocol.", "of allocations, nonces, and SOFTWARE in answers to authenticated requests"),
-    ("accounting.", "of allocations"),
-    ("store.", "stund keeps nothing"),
-    ("limits.allocations_per_prefix", "of allocations"),
-    ("limits.allocations_per_user", "of allocations"),
-    ("limits.channels_per_allocation", "of allocations"),
-    ("limits.permissions_per_allocation", "of allocations"),
-    ("limits.default_lifetime", "of allocations"),
-    ("limits.max_lifetime", "of allocations"),
+    ("protocol.", "about allocations, nonces, and SOFTWARE in authenticated answers"),
+    ("accounting.", "about allocations"),
+    ("store.", "stund stores nothing"),
+    ("limits.allocations_per_prefix", "about allocations"),
+    ("limits.allocations_per_user", "about allocations"),
+    ("limits.channels_per_allocation", "about allocations"),
+    ("limits.permissions_per_allocation", "about allocations"),
+    ("limits.default_lifetime", "about allocations"),
+    ("limits.max_lifetime", "about allocations"),
     ("limits.tcp_unauthenticated_timeout", "stund's counterpart is limits.tcp_idle_timeout"),
     ("limits.tcp_idle_timeout", "turnd's counterpart is limits.tcp_unauthenticated_timeout"),
     ("nat_discovery.", "RFC 5780 is stund's"),
 ];
 
-/// Flags that one server alone has.
+/// Flags that only one server has.
 const OWN_FLAGS: &[&str] = &[
     "alternate_address",
     "alternate_port",
@@ -127,7 +127,8 @@ fn a_planted_key_and_a_planted_flag_are_found() {
     );
     assert_eq!(differences(&keys(""), &keys("[relay]\n#new = 1"), is_own_key), [""; 0]);
     let planted = flags(
-        "#[arg(long, value_name = \"X\")]\npub(crate) new_one: Option<u16>,\n#[arg(long)]\nother: bool,",
+        "#[arg(long, value_name = \"X\")]\npub(crate) new_one: Option<u16>,\n\
+         #[arg(long)]\nother: bool,",
     );
     assert_eq!(planted.into_iter().collect::<Vec<_>>(), ["new_one", "other"]);
 }

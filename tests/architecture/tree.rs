@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 /// A text file of the repository.
 pub(crate) struct SourceFile {
-    /// From the root, with `/`.
+    /// The path from the root, with `/`.
     pub(crate) path: String,
     pub(crate) text: String,
 }
 
 impl SourceFile {
-    /// A planted file.
+    /// A file that a test plants.
     pub(crate) fn new(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 }
 
-/// The repository's root.
+/// The folder of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the repository")
 }
@@ -27,8 +27,8 @@ pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All files with this extension, in the order of their paths; nothing that a build or a package
-/// manager wrote.
+/// All files with this extension, in the order of their paths, without those that a build or a
+/// package manager wrote.
 pub(crate) fn files(extension: &str) -> Vec<SourceFile> {
     let mut found = Vec::new();
     walk(root(), extension, &mut found);

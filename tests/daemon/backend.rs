@@ -1,4 +1,4 @@
-//! `net.backend`: the one that is asked for runs, relays, and gives back what it held.
+//! `net.backend`: the configured backend runs, relays, and frees what it held.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn turnd_over(backend: &str) -> Service {
     turnd(r#""allow 127.0.0.1/32""#, &format!("[net]\nbackend = \"{backend}\"\nworkers = 2\n"))
 }
 
-/// Calls by `count` clients at once, all ended again.
+/// Makes and ends calls by `count` clients at the same time.
 fn calls(turnd: &Service, count: usize, peer: &Echo) {
     let mut callers: Vec<_> =
         (0..count).map(|_| Caller::allocate(turnd.address, USER, PASSWORD).unwrap()).collect();
@@ -30,7 +30,7 @@ fn check(backend: &str) {
     assert_eq!(turnd.metric(&format!("turnd_workers{{backend=\"{backend}\"}}")), 2);
     let peer = Echo::start();
     calls(&turnd, 20, &peer);
-    turnd.until_metric("turnd_sockets_open", 2); // the listener's, one a worker
+    turnd.until_metric("turnd_sockets_open", 2); // the listener's, one per worker
     let descriptors = turnd.descriptors();
     for _ in 0..5 {
         calls(&turnd, 20, &peer);

@@ -1,5 +1,5 @@
-//! The files of a certificate as operators damage them, at the check, at the start and while the
-//! servers run.
+//! The files of a certificate as operators damage them: at `--check-config`, at the start and while
+//! the servers run.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use causeway_kit::program::built;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::service::{self, Service};
 
-/// Both servers with this certificate over everything, on one port: name, address and
+/// Both servers with this certificate and all transports on one port: name, address and
 /// configuration.
 pub(crate) fn both(certificates: &Certificates) -> [(&'static str, SocketAddr, String); 2] {
     ["stund", "turnd"].map(|name| {
@@ -31,7 +31,7 @@ pub(crate) fn both(certificates: &Certificates) -> [(&'static str, SocketAddr, S
     })
 }
 
-/// The status and the words of `--check-config`.
+/// The exit status and the output of `--check-config`.
 fn checked(name: &str, config: &str) -> (Option<i32>, String) {
     let scratch = Scratch::new();
     let file: PathBuf = scratch.write("config.toml", config);
@@ -43,7 +43,7 @@ fn checked(name: &str, config: &str) -> (Option<i32>, String) {
     )
 }
 
-/// As `printf %s "$(cat leaf.pem)" | cat - intermediate.pem` joins two files.
+/// The chain as `printf %s "$(cat leaf.pem)" | cat - intermediate.pem` joins two files.
 fn glued(chain: &str) -> Vec<u8> {
     chain.replacen("-----END CERTIFICATE-----\n", "-----END CERTIFICATE-----", 1).into()
 }
@@ -102,7 +102,7 @@ fn h56_the_check_the_start_and_a_reload_say_how_many_certificates_and_until_when
 }
 
 #[test]
-fn h56_a_certificate_that_no_listener_shows_is_told_of() {
+fn h56_a_certificate_that_no_listener_uses_is_reported() {
     let certificates = Certificates::make(KeyKind::Ecdsa);
     for (name, address, config) in both(&certificates) {
         let plain = config.replacen(", \"tls\", \"dtls\"]", "]", 1);
@@ -117,7 +117,7 @@ fn h56_a_certificate_that_no_listener_shows_is_told_of() {
 }
 
 #[test]
-fn h56_a_certificate_that_ends_is_told_of_while_the_servers_run() {
+fn h56_a_certificate_that_expires_is_reported_while_the_servers_run() {
     const HOUR: Duration = Duration::from_secs(3_600);
     let certificates = Certificates::make(KeyKind::Ecdsa);
     for (name, address, config) in both(&certificates) {
@@ -125,14 +125,13 @@ fn h56_a_certificate_that_ends_is_told_of_while_the_servers_run() {
         service.until_log("certificate loaded");
         assert!(!service.log().contains("certificate ends soon"), "{}", service.log());
         let told = |words: &str| service.log().matches(words).count();
-        // Nothing has changed in the files: the signal only spares the five seconds until the next
-        // look.
+        // The files are the same: the signal only saves the five seconds until the next check.
         let look_at = |hours: u32| {
             service.move_clock(HOUR * hours);
             service.signal("HUP");
         };
-        // It is valid for two days: a fifth of them before the end it ends soon, and then it has
-        // ended.
+        // It is valid for two days: the warning comes in their last fifth, and again after the
+        // end.
         look_at(40);
         service.until_log("the certificate ends soon: renew it");
         look_at(49);
@@ -142,7 +141,7 @@ fn h56_a_certificate_that_ends_is_told_of_while_the_servers_run() {
         while told("the certificate has expired") < 2 {
             assert!(
                 std::time::Instant::now() < deadline,
-                "no second word a day later:\n{}",
+                "no second warning a day later:\n{}",
                 service.log()
             );
             std::thread::sleep(Duration::from_millis(50));

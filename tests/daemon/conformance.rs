@@ -1,5 +1,5 @@
-//! What `tests/rfc8656.rs` and `tests/rfc8489.rs` show of the core, shown of the daemon where the
-//! wire and the kernel take part.
+//! The daemon conforms where the wire and the kernel take part; `tests/rfc8656.rs` and
+//! `tests/rfc8489.rs` test the core.
 
 use causeway_relay::Transport;
 use causeway_wire::Method;

@@ -1,5 +1,5 @@
-//! H53: a process whose descriptors clients use up still answers the admin listener, takes a new
-//! certificate and refuses cleanly.
+//! H53: a process whose clients use up the descriptors still answers on the admin listener, loads a
+//! new certificate and refuses cleanly.
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
@@ -10,11 +10,11 @@ use causeway_tests::daemon::caller::Caller;
 use causeway_tests::daemon::certificates::{Certificates, KeyKind};
 use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
-/// A limit that 65 allocations, or 80 connections, are too many for.
+/// A limit that is too low for 65 allocations, or for 80 connections.
 const OPEN_FILES: u32 = 80;
 const LIMITS: &str =
     "[limits]\nallocations_per_user = 1000\nallocations_per_prefix = 1000\n[net]\nworkers = 2\n";
-/// The chart's probes ask so often.
+/// How many times the probes ask.
 const PROBES: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -42,7 +42,8 @@ fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port::free()))
 }
 
-/// Health and metrics are answered in time, whatever else is refused; what readiness says.
+/// Checks that health and metrics are answered in time, whatever else is refused; the answer of
+/// readiness.
 fn answers(service: &Service) -> (u16, String) {
     let probe = |path| {
         service.probe(path).unwrap_or_else(|error| panic!("{path}: {error}\n{}", service.log()))
@@ -50,7 +51,7 @@ fn answers(service: &Service) -> (u16, String) {
     for _ in 0..PROBES {
         assert_eq!(probe("/healthz").0, 200);
         let (status, metrics) = probe("/metrics");
-        // The last family.
+        // The last family of metrics.
         assert!(status == 200 && metrics.contains("_workers{"), "{metrics}");
         probe("/readyz");
     }
@@ -68,7 +69,7 @@ fn until_ready(service: &Service, status: u16) -> String {
     }
 }
 
-/// Connections of clients that say nothing; those that were refused are among them.
+/// Connections of clients that send nothing, with those that are refused.
 fn idle(server: SocketAddr) -> Vec<TcpStream> {
     (0..80).map(|_| TcpStream::connect(server).unwrap()).collect()
 }
@@ -102,7 +103,7 @@ fn allocations_take_no_last_descriptor(backend: &str) {
         turnd.metric("turnd_allocations_refused_total{cause=\"descriptor\"}"),
         70 - callers.len() as u64
     );
-    // Those who are in are served, and what ends makes room.
+    // Clients with an allocation are served, and an allocation that ends makes room.
     for caller in callers.drain(..6) {
         caller.unwrap().close();
     }
@@ -138,7 +139,7 @@ fn h53_idle_connections_leave_descriptors_for_health_allocations_and_certificate
     assert_eq!(answers(&turnd).0, 200, "{}", turnd.log());
     let open = turnd.metric("turnd_client_descriptors{cause=\"connection\"}");
     let refused = turnd.metric("turnd_client_descriptors_refused_total{cause=\"connection\"}");
-    assert!(open > 10 && open + refused >= 80, "{open} are in, {refused} were refused");
+    assert!(open > 10 && open + refused >= 80, "{open} are open, {refused} were refused");
     assert_eq!(turnd.metric("turnd_accept_exhausted_total"), 0);
     let caller = Caller::allocate(turnd.address, USER, PASSWORD)
         .expect("connections leave descriptors for allocations");
@@ -148,7 +149,7 @@ fn h53_idle_connections_leave_descriptors_for_health_allocations_and_certificate
     caller.close();
     let refused =
         connections.into_iter().filter(|stream| is_reset(stream.try_clone().unwrap())).count();
-    assert!(refused > 10, "{refused} connections were reset, the others stood");
+    assert!(refused > 10, "only {refused} connections were reset");
     turnd.until_metric("turnd_client_descriptors{cause=\"connection\"}", 0);
     turnd.end();
 }
@@ -168,7 +169,7 @@ fn h53_idle_connections_to_stund_leave_descriptors_for_health() {
 #[test]
 fn h53_the_start_says_what_fits_and_what_to_do() {
     let small = turnd("", 256);
-    small.until_log("INFO turnd::control: ready");
+    small.until_log(": ready workers=");
     let log = small.log();
     assert!(
         log.contains("open files")
@@ -189,7 +190,7 @@ fn h53_the_start_says_what_fits_and_what_to_do() {
         .replace("[relay]\n", "[relay]\nports = \"50000-50063\"\n")
         .replace("[limits]\n", "[limits]\ntcp_connections = 32\n");
     let fitting = Service::start_limited("turnd", address, &fits, 256);
-    fitting.until_log("INFO turnd::control: ready");
+    fitting.until_log(": ready workers=");
     assert!(!fitting.log().contains("allow more sockets"), "{}", fitting.log());
     fitting.end();
     for (name, config) in [("turnd", config), ("stund", service::stund_config(address))] {

@@ -1,4 +1,4 @@
-//! Strangers who begin handshakes and leave them.
+//! Clients without credentials that begin handshakes and abandon them.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -17,11 +17,11 @@ use causeway_tests::daemon::talker::Talker;
 
 use crate::turnd;
 
-/// Of each protocol. Together they are fewer than the limit.
+/// Number of such clients over each protocol. Together they are fewer than the limit.
 const STRANGERS: u32 = 700;
 
-/// What an allocator may keep of the memory of a flood, in KiB: without anything given back it is
-/// three times as much.
+/// How much memory of a flood the allocator may keep, in KiB. A server that frees none keeps three
+/// times as much.
 const LEFT: u64 = 24 << 10;
 
 #[test]
@@ -32,7 +32,7 @@ fn h13_h14_half_open_handshakes_harm_no_call_and_their_memory_comes_back() {
     talker.permit(peer.local_addr().unwrap());
     let tls = hello(SslMethod::tls_client());
     let before = turnd.resident();
-    // What the first flood leaves behind is not added to by the second.
+    // The second flood does not add to the memory that the first leaves behind.
     for flood in ["first", "second"] {
         let mut held = Vec::new();
         for number in 0..STRANGERS {
@@ -43,10 +43,10 @@ fn h13_h14_half_open_handshakes_harm_no_call_and_their_memory_comes_back() {
                 assert_eq!(arrives(&peer), (b"in the flood".to_vec(), relayed));
             }
         }
-        // A TLS handshake is given up after five seconds, too: what is to be seen is seen before.
+        // The server drops a TLS handshake after five seconds, too: check the gauge before.
         let flooded = turnd.resident();
         let under_way = turnd.metric("turnd_handshakes_half_open");
-        assert!(under_way > u64::from(STRANGERS) / 2, "{under_way} are under way");
+        assert!(under_way > u64::from(STRANGERS) / 2, "only {under_way} are half open");
         drop(held);
         let deadline = Instant::now() + Duration::from_secs(30);
         while turnd.metric("turnd_handshakes_half_open") > 0 || turnd.resident() > before + LEFT {
@@ -80,7 +80,7 @@ fn h42_no_stranger_writes_to_the_log() {
 }
 
 #[test]
-fn a_user_who_asks_for_ports_in_vain_does_not_fill_the_log() {
+fn a_user_whose_allocates_fail_does_not_fill_the_log() {
     let taken = udp();
     let port = taken.local_addr().unwrap().port();
     let turnd = service::turnd_with_ports(&format!("{port}-{port}"), "", "");
@@ -102,7 +102,7 @@ fn begin_tls(source: SocketAddr, server: SocketAddr, hello: &[u8]) -> TcpStream 
     stream
 }
 
-/// Up to the second ClientHello, with the cookie.
+/// Begins a DTLS handshake, up to the second ClientHello with the cookie.
 fn begin_dtls(source: SocketAddr, server: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind(source).unwrap();
     socket.connect(server).unwrap();
@@ -112,7 +112,7 @@ fn begin_dtls(source: SocketAddr, server: SocketAddr) -> UdpSocket {
     let mut cookie = [0; 512];
     let len = socket.recv(&mut cookie).expect("a HelloVerifyRequest");
     stream.get_mut().to_read = cookie[..len].to_vec();
-    assert!(stream.connect().is_err(), "the server has not spoken");
+    assert!(stream.connect().is_err(), "the server has not answered yet");
     socket.send(&stream.get_mut().take_written()).unwrap();
     socket
 }
@@ -126,7 +126,7 @@ fn pending(method: SslMethod, script: Script) -> SslStream<Script> {
     let mut context = SslContext::builder(method).unwrap();
     context.set_options(SslOptions::NO_QUERY_MTU);
     let mut ssl = Ssl::new(&context.build()).unwrap();
-    let _ = ssl.set_mtu(1400); // TLS has none, and says so
+    let _ = ssl.set_mtu(1400); // fails for TLS, which has none
     let mut stream = SslStream::new(ssl, script).unwrap();
     assert!(stream.connect().is_err_and(|error| {
         error.io_error().is_none_or(|error| error.kind() == io::ErrorKind::WouldBlock)
@@ -134,7 +134,7 @@ fn pending(method: SslMethod, script: Script) -> SslStream<Script> {
     stream
 }
 
-/// What the client reads and has written.
+/// The bytes that the client is to read, and those that it has written.
 #[derive(Debug, Default)]
 struct Script {
     to_read: Vec<u8>,

@@ -1,5 +1,5 @@
-//! Two clients of one `turnd`, each the other's peer: what each receives is what it would through
-//! the kernel, byte for byte.
+//! Two clients of one `turnd`, each the other's peer: each receives the same bytes as through the
+//! kernel.
 
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
@@ -23,7 +23,7 @@ const WITHIN: &str = "turnd_relayed_in_memory_total{from=\"same_worker\"}";
 const SENT: &str = "turnd_datagrams_sent_total";
 const ACROSS: &str = "turnd_relayed_in_memory_total{from=\"other_worker\"}";
 
-/// How data are wrapped on the way to the server, and on the way from it.
+/// How a client wraps its data, and how the server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrapped {
     Channel,
@@ -40,8 +40,8 @@ fn h8_between_clients_of_four_workers_all_arrives_as_through_the_kernel() {
     as_through_the_kernel(4);
 }
 
-/// Every transport to every other, each datagram once through `turnd`'s memory and once through the
-/// kernel: between two servers.
+/// Sends over every transport to every other: each datagram once through `turnd`'s memory, and once
+/// through the kernel, between two servers.
 fn as_through_the_kernel(workers: usize) {
     let memory = workers_of(workers);
     let [one, other] = [workers_of(1), workers_of(1)];
@@ -65,7 +65,7 @@ fn as_through_the_kernel(workers: usize) {
         }
     }
     let came = (memory.metric(WITHIN), memory.metric(ACROSS));
-    assert_eq!(came.0 + came.1, sent, "none through the kernel");
+    assert_eq!(came.0 + came.1, sent, "some went through the kernel");
     assert!(came.0 > 0 && (came.1 > 0) == (workers > 1), "{came:?}");
     assert_eq!(one.metric(WITHIN) + other.metric(WITHIN), 0);
     assert_eq!(memory.metric("turnd_crossing_lost_total"), 0);
@@ -90,7 +90,9 @@ fn rfc8656_14_dscp_and_ecn_go_along_between_datagrams_only() {
                 (from, Transport::Udp),
                 (Wrapped::Channel, Wrapped::Channel),
             );
-            let Leg::Udp(receiver) = &pair.receiver.link else { unreachable!("it is asked for") };
+            let Leg::Udp(receiver) = &pair.receiver.link else {
+                unreachable!("the receiver uses UDP")
+            };
             let receiver = receiver.try_clone().unwrap();
             setsockopt(&receiver, sockopt::IpRecvTos, &true).unwrap();
             for tos in [0xB8, 0x03, 0] {
@@ -184,8 +186,7 @@ fn h8_behind_a_nat_the_advertised_address_is_another_client() {
         assert_eq!((sender.bind(CHANNEL, theirs), receiver.permit(ours)), (None, None));
         sender.send_channel(CHANNEL, b"past the NAT");
         assert_eq!(receiver.data_arrive(), (ours, b"past the NAT".to_vec()));
-        // The inner address is what the rules make of it, and the kernel carries what is sent
-        // there.
+        // The inner address is judged by the rules, and the kernel carries the data sent there.
         assert_eq!(
             (sender.bind(CHANNEL + 1, inner(theirs)), receiver.permit(inner(ours))),
             (None, None)
@@ -217,13 +218,13 @@ fn h8_what_was_sent_to_a_port_that_relays_nothing_never_reaches_the_kernel() {
         release(&mut receiver);
         let program = bind_again(theirs.port());
         let before = (turnd.metric(unheld), turnd.metric(SENT));
-        sender.send_channel(CHANNEL, b"to whom it may concern");
-        sender.send(theirs, b"or so");
+        sender.send_channel(CHANNEL, b"by a channel");
+        sender.send(theirs, b"by an indication");
         turnd.until_metric(unheld, before.0 + 2);
         assert_eq!(turnd.metric(SENT), before.1);
         program.set_nonblocking(true).unwrap();
         assert!(program.recv(&mut [0; 100]).is_err());
-        // It may be bound to all the same: somebody may hold it later.
+        // A channel to it can still be bound: another client may get the port later.
         assert_eq!(sender.bind(CHANNEL, theirs), None);
         receiver.heard_nothing();
         release(&mut sender);
@@ -231,7 +232,7 @@ fn h8_what_was_sent_to_a_port_that_relays_nothing_never_reaches_the_kernel() {
 }
 
 #[test]
-fn h8_a_flood_that_nobody_reads_stalls_nobody() {
+fn h8_a_flood_that_is_not_read_stalls_no_client() {
     let turnd = workers_of(4);
     for (from, to) in [
         (Transport::Tcp, Transport::Tcp),
@@ -257,7 +258,7 @@ fn h8_a_flood_that_nobody_reads_stalls_nobody() {
     }
 }
 
-/// Two clients of which one may send to the other.
+/// Two clients, of which one may send to the other.
 struct Pair {
     sender: Talker,
     receiver: Talker,
@@ -287,8 +288,8 @@ impl Pair {
         Self { sender, receiver, ours, theirs, wrapped }
     }
 
-    /// What the receiver gets of these data, without what differs each time: the transaction's id
-    /// and the sender's port.
+    /// Sends these data; the message that the receiver gets, without the transaction id and the
+    /// sender's port, which differ each time.
     fn carry(&mut self, data: &[u8]) -> Vec<u8> {
         match self.wrapped.0 {
             Wrapped::Channel => self.sender.send_channel(CHANNEL, data),
@@ -318,17 +319,17 @@ fn workers_of(workers: usize) -> Turnd {
     turnd::turnd_with(LOOPBACK, &format!("[net]\nworkers = {workers}\n"))
 }
 
-/// One that clients and peers see by another address, which no packet here gets to.
+/// A `turnd` whose advertised address is another one, which no packet here reaches.
 fn behind_nat(peers: &str) -> Turnd {
     turnd::turnd_relaying_from("[\"127.0.0.1\"]\nexternal = \"192.0.2.7\"", peers, 2)
 }
 
-/// What the outer address is inside.
+/// The bound address behind an advertised one.
 fn inner(outer: SocketAddr) -> SocketAddr {
     ([127, 0, 0, 1], outer.port()).into()
 }
 
-/// A record of DTLS holds 2^14 bytes, with the message's head.
+/// The longest data for one message. A DTLS record holds 2^14 bytes, with the message's header.
 fn longest(transport: Transport) -> usize {
     if transport == Transport::Dtls { 16_000 } else { 65_400 }
 }
@@ -337,7 +338,7 @@ fn release(talker: &mut Talker) {
     assert_eq!(talker.refresh(0), None);
 }
 
-/// What arrives, with its DSCP and ECN.
+/// The next datagram, with its DSCP and ECN.
 fn arrives_marked(socket: &UdpSocket) -> (Vec<u8>, u8) {
     let (mut bytes, mut control) = (vec![0; 2000], nix::cmsg_space!(u8));
     let (len, tos) = {
@@ -348,23 +349,23 @@ fn arrives_marked(socket: &UdpSocket) -> (Vec<u8>, u8) {
             Some(&mut control),
             MsgFlags::empty(),
         )
-        .expect("it comes in time");
+        .expect("a datagram in time");
         let tos = received.cmsgs().expect("there was room").find_map(|message| match message {
             ControlMessageOwned::Ipv4Tos(tos) => Some(tos),
             _ => None,
         });
-        (received.bytes, tos.expect("it was asked for"))
+        (received.bytes, tos.expect("the socket reports it"))
     };
     bytes.truncate(len);
     (bytes, tos)
 }
 
-/// A program that gets a port which was a relayed one's.
+/// Binds a port that was a relayed one, as another program would.
 fn bind_again(port: u16) -> UdpSocket {
     let bound = (0..100).find_map(|_| {
         UdpSocket::bind(("127.0.0.1", port))
             .inspect_err(|_| std::thread::sleep(Duration::from_millis(5)))
             .ok()
     });
-    bound.expect("its port is anybody's")
+    bound.expect("the port is free again")
 }

@@ -14,20 +14,20 @@ use causeway_tests::daemon::talker::Talker;
 
 const CLIENTS: usize = 5;
 const STEPS: usize = 250;
-/// Channel numbers begin here; each client takes a new one for each new address.
+/// The first channel number; each client takes the next one for each new address.
 const FIRST: u16 = 0x4000;
 
-/// A client, and what it has by the model.
+/// A client, and the model's view of it.
 struct Client {
     talker: Talker,
     relayed: Option<SocketAddr>,
-    /// All relayed addresses are of one IP address, so that one permission is for all.
+    /// All relayed addresses have the same IP address, so that one permission covers all.
     permits: bool,
-    /// By number from [`FIRST`] on.
+    /// The addresses of the channels, by number from [`FIRST`] on.
     channels: Vec<SocketAddr>,
 }
 
-/// What a client should get of another's datagram.
+/// How a client receives another's datagram.
 #[derive(Debug, PartialEq, Eq)]
 enum Arrival {
     Channel(u16, Vec<u8>),
@@ -35,7 +35,7 @@ enum Arrival {
 }
 
 #[test]
-fn h8_who_reaches_whom_is_what_permissions_and_channels_say() {
+fn h8_permissions_and_channels_alone_decide_what_arrives() {
     for (seed, workers) in [(1, 1), (2, 1), (3, 3), (4, 3)] {
         let turnd = turnd_relaying_from("[\"127.0.0.1\"]\nexternal = \"192.0.2.7\"", "", workers);
         let mut rng = StdRng::seed_from_u64(seed);
@@ -44,10 +44,10 @@ fn h8_who_reaches_whom_is_what_permissions_and_channels_say() {
         let mut arrived = 0;
         for step in 0..STEPS {
             let at = rng.random_range(0..CLIENTS);
-            // Mostly somebody's; also who was somebody's, and may be again.
+            // Mostly a live relayed address; sometimes an earlier one, which may come back.
             let live: Vec<_> = clients.iter().filter_map(|client| client.relayed).collect();
             let peers = if live.is_empty() || rng.random_range(0..5) == 0 { &known } else { &live };
-            let peer = *peers.choose(&mut rng).expect("there is one from the beginning");
+            let peer = *peers.choose(&mut rng).expect("one is known from the beginning");
             match rng.random_range(0..20) {
                 0 => clients[at].release(),
                 1..=3 => known.extend(clients[at].allocate()),
@@ -56,12 +56,12 @@ fn h8_who_reaches_whom_is_what_permissions_and_channels_say() {
                 _ => arrived += send(&mut clients, at, peer, step as u16, &mut rng),
             }
         }
-        assert!(arrived > 30, "seed {seed} shows nothing");
+        assert!(arrived > 30, "with seed {seed} too little arrives");
     }
 }
 
-/// One client sends to `peer`; what each client gets of it is as the model has it. How many got
-/// something.
+/// One client sends to `peer`; checks that each client receives what the model says. The number of
+/// clients that received something.
 fn send(clients: &mut [Client], at: usize, peer: SocketAddr, step: u16, rng: &mut StdRng) -> usize {
     let mut data = vec![0; rng.random_range(0..1300)];
     rng.fill_bytes(&mut data);
@@ -116,7 +116,7 @@ impl Client {
         self.permits |= refused.is_none();
     }
 
-    /// It binds whatever is an address for relaying, held or not.
+    /// Binds a channel to any address of the relay, in use or not.
     fn bind(&mut self, peer: SocketAddr) {
         if self.channels.contains(&peer) {
             return;
@@ -129,7 +129,7 @@ impl Client {
         }
     }
 
-    /// Sends by a channel if there is one and it `likes_channels`; whether it has what it takes.
+    /// Sends by a channel, if there is one and it `likes_channels`; whether the server relays it.
     fn send(&mut self, peer: SocketAddr, data: &[u8], likes_channels: bool) -> bool {
         match self.channels.iter().position(|channel| *channel == peer) {
             Some(number) if likes_channels => self.talker.send_channel(FIRST + number as u16, data),
@@ -145,8 +145,8 @@ impl Client {
         }
     }
 
-    /// What has come by now. Twice: what crosses from another worker may be just behind the first
-    /// answer.
+    /// All messages that have arrived by now. It asks twice, since a datagram from another worker
+    /// may arrive just after the first answer.
     fn arrivals(&mut self) -> Vec<Arrival> {
         let mut arrivals = Vec::new();
         for _ in 0..2 {

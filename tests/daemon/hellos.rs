@@ -1,4 +1,4 @@
-//! The first bytes of TLS and DTLS as clients in use write them (docs/clients.md), at both servers.
+//! The first bytes of TLS and DTLS as real clients write them (docs/clients.md), at both servers.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A Binding request without attributes.
 const BINDING: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42twelve bytes";
 
-/// Both servers over everything on one port.
+/// Both servers with all transports on one port.
 fn servers() -> (Certificates, [Service; 2]) {
     let certificates = Certificates::make(KeyKind::Ecdsa);
     let servers =
@@ -33,7 +33,7 @@ fn assert_binding_is_answered(stream: &mut (impl Read + Write), case: &str) {
     assert_eq!((&answer[..2], &answer[4..]), (&[1, 1][..], &BINDING[4..]), "{case}");
 }
 
-/// A connection whose first write, the ClientHello, leaves in pieces.
+/// A connection whose first write, the ClientHello, is sent in pieces.
 #[derive(Debug)]
 struct InPieces {
     stream: TcpStream,
@@ -42,7 +42,7 @@ struct InPieces {
 }
 
 impl InPieces {
-    /// The pieces have these lengths, and the last one the rest.
+    /// Connects; the pieces have these lengths, and the last one has the rest.
     fn connect(server: SocketAddr, pieces: &[usize]) -> Self {
         let stream = TcpStream::connect(server).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -86,12 +86,12 @@ fn builder(method: SslMethod, root: &Path) -> SslContextBuilder {
     context
 }
 
-/// A client's side that asks for `name` by SNI, and takes the certificate of localhost alone.
+/// A client's session that asks for `name` by SNI, and accepts only the certificate of localhost.
 fn client(context: SslContextBuilder, name: Option<&str>) -> Ssl {
     let mut ssl = Ssl::new(&context.build()).unwrap();
     ssl.param_mut().set_host("localhost").unwrap();
     if let Some(name) = name {
-        // OpenSSL writes an address as it is given, as libwebrtc does.
+        // OpenSSL sends an address unchanged, as libwebrtc does.
         ssl.set_hostname(name).unwrap();
     }
     ssl
@@ -142,8 +142,8 @@ fn dtls_without_sni_with_an_address_or_a_foreign_name_gets_the_first_certificate
 fn a_tls_hello_in_two_segments_and_in_four_pieces_is_waited_for() {
     let (certificates, servers) = servers();
     for server in &servers {
-        // Chromium and pion: the key share of ML-KEM makes the hello longer than a segment. And a
-        // hello that comes in drops.
+        // As Chromium and pion send it: the key share of ML-KEM makes the hello longer than a
+        // segment. And a hello in tiny pieces.
         for pieces in [&[1_400][..], &[1, 4, 100]] {
             let mut context = builder(SslMethod::tls_client(), &certificates.root());
             context.set_groups_list("X25519MLKEM768:X25519:P-256").unwrap();
@@ -170,7 +170,7 @@ fn plain_tcp_on_the_port_of_tls_is_answered() {
     }
 }
 
-/// A datagram socket that keeps what it sent.
+/// A datagram socket that records what it sent.
 #[derive(Debug)]
 struct Kept {
     socket: UdpSocket,
@@ -215,7 +215,7 @@ fn a_dtls_hello_in_two_datagrams_is_put_together() {
     for server in &servers {
         let mut context = builder(SslMethod::dtls_client(), &certificates.root());
         context.set_options(SslOptions::NO_QUERY_MTU);
-        // Names that no server has make it as long as Chromium's.
+        // Names of no server make it as long as Chromium's.
         let mut protocols = Vec::new();
         for name in (0..10)
             .map(|number| format!("{number:0120}"))
@@ -247,8 +247,9 @@ fn extension(kind: u16, content: &[u8]) -> Vec<u8> {
 fn chromium_hello(cookie: &[u8]) -> Vec<u8> {
     const KEY_SHARES: usize = 1_258;
     let mut shares = vec![0; KEY_SHARES];
-    shares[..6].copy_from_slice(&[0x04, 0xe8, 0x11, 0xec, 0x04, 0xc0]); // the list; X25519MLKEM768 with 1,216 bytes
-    shares[6 + 1_216..6 + 1_216 + 4].copy_from_slice(&[0x00, 0x1d, 0x00, 0x20]); // X25519 with 32
+    // The length of the list; X25519MLKEM768 with 1,216 bytes; X25519 with 32.
+    shares[..6].copy_from_slice(&[0x04, 0xe8, 0x11, 0xec, 0x04, 0xc0]);
+    shares[6 + 1_216..6 + 1_216 + 4].copy_from_slice(&[0x00, 0x1d, 0x00, 0x20]);
     let extensions = [
         extension(23, &[]),
         extension(0xff01, &[0]),
@@ -275,7 +276,7 @@ fn chromium_hello(cookie: &[u8]) -> Vec<u8> {
     body
 }
 
-/// The message in fragments, each a datagram of 1,200 bytes at most.
+/// The message in fragments, in datagrams of at most 1,200 bytes.
 fn datagrams(body: &[u8], message: u8) -> Vec<Vec<u8>> {
     const HEADERS: usize = 13 + 12;
     let length = |len: usize| u32::try_from(len).unwrap().to_be_bytes();

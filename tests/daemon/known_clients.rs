@@ -1,4 +1,4 @@
-//! What clients in use need of the servers (docs/clients.md).
+//! Needs of real clients that the servers meet (docs/clients.md).
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -13,7 +13,7 @@ fn libnice_is_told_its_reflexive_address_by_a_request_of_rfc_3489() {
     for server in [turnd.address, stund.address] {
         let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        // Without the magic cookie; libnice takes an answer only if it repeats all 16 bytes.
+        // Without the magic cookie; libnice accepts an answer only if it repeats all 16 bytes.
         let id = *b"sixteen bytes id";
         socket.send_to(&[&[0, 1, 0, 0][..], &id].concat(), server).unwrap();
         let mut answer = [0; 200];
@@ -35,7 +35,8 @@ fn lifetimes_that_end_calls_of_known_clients_are_warned_of() {
     let usual = turnd_with("", "");
     let short = turnd_with(
         "",
-        "[limits]\nmax_lifetime = \"9m\"\ndefault_lifetime = \"9m\"\n[protocol]\nnonce_lifetime = \"59m\"\n",
+        "[limits]\nmax_lifetime = \"9m\"\ndefault_lifetime = \"9m\"\n\
+         [protocol]\nnonce_lifetime = \"59m\"\n",
     );
     for words in [
         "calls of libjuice, turn-client-proto and ice4j end early",

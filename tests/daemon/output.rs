@@ -1,5 +1,5 @@
-//! What all programs print: nothing of it is lost without a word, and a reader that leaves early
-//! ends nothing in a panic.
+//! The output of all programs: it is never lost silently, and a reader that leaves early causes no
+//! panic.
 
 use std::fs::OpenOptions;
 use std::process::{Command, Output, Stdio};
@@ -13,7 +13,7 @@ const TURND: &[&str] = &[
     "--set=relay.scope=private",
 ];
 
-/// Programs that print to standard output and end, with the status that they end with.
+/// Programs that print to standard output and exit, with their exit status.
 fn all() -> Vec<(&'static str, Vec<&'static str>, i32)> {
     let mut all = Vec::new();
     for program in ["turnd", "stund", "ice-agent", "turnload"] {
@@ -23,7 +23,7 @@ fn all() -> Vec<(&'static str, Vec<&'static str>, i32)> {
     all.push(("turnd", [TURND, &["--check-config"]].concat(), 0));
     all.push(("stund", vec!["--check-config"], 0));
     all.push(("turnload", vec!["compare", "--list"], 0));
-    // Nothing answers there: the verdict is "no".
+    // No server answers there: the verdict is "no".
     for format in [None, Some("--json")] {
         for server in [vec!["nat", "--server=127.0.0.1:9"], vec!["check", "stun:127.0.0.1:9"]] {
             all.push((
@@ -47,7 +47,7 @@ fn full() -> std::fs::File {
     OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
-/// As `program | head -c 0`: the pipe is closed before the first byte.
+/// Like `program | head -c 0`: the pipe is closed before the first byte.
 #[test]
 fn a_reader_that_has_left_is_no_error() {
     for (program, arguments, expected) in all() {
@@ -59,7 +59,7 @@ fn a_reader_that_has_left_is_no_error() {
 }
 
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     for (program, arguments, _) in all() {
         let (status, stderr) = run(program, &arguments, full());
         assert_eq!(status, Some(2), "{program} {arguments:?}: {stderr}");
@@ -68,7 +68,7 @@ fn a_full_disk_is_told() {
     }
 }
 
-/// A shell's pipe, as it is typed: the reader takes ten bytes.
+/// A real pipe of a shell, whose reader takes ten bytes.
 #[test]
 fn ten_bytes_may_be_enough() {
     for (program, arguments, expected) in all() {
@@ -88,9 +88,9 @@ fn ten_bytes_may_be_enough() {
     }
 }
 
-/// There is no place left to tell the error: the status does.
+/// The error cannot be printed; the exit status shows it.
 #[test]
-fn an_error_that_cannot_be_told_is_no_panic() {
+fn an_error_that_cannot_be_printed_is_no_panic() {
     for program in ["turnd", "stund", "ice-agent", "turnload"] {
         let mut command = Command::new(built(program));
         let status = command
@@ -102,7 +102,7 @@ fn an_error_that_cannot_be_told_is_no_panic() {
             .unwrap();
         assert_eq!(status.code(), Some(2), "{program}");
     }
-    // Not of the command line: of the configuration, and of what runs.
+    // The same for errors of the configuration, and of a running program.
     let [turnd, agent] = ["turnd", "ice-agent"].map(built);
     for (program, arguments) in
         [(turnd, ["--set", "realmm=x"]), (agent, ["rendezvous", "--listen=192.0.2.1:1"])]

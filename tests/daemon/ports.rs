@@ -1,5 +1,5 @@
-//! Relayed ports that other programs hold, addresses that are not there, and what the log and the
-//! metrics say of each.
+//! Relayed ports that other programs hold, addresses that the host does not have, and how the log
+//! and the metrics report them.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
@@ -37,7 +37,7 @@ fn rfc8656_7_2_an_allocate_gets_the_one_port_that_no_other_program_holds() {
         "it is the one that was bound"
     );
 
-    // With none left, the reason is told, in the log and in the metrics.
+    // With no port left, the log and the metrics have the reason.
     let refused = Caller::allocate(turnd.address, USER, PASSWORD).err().expect("no port is left");
     assert!(refused.to_string().contains("508"), "{refused}");
     assert_eq!(turnd.metric("turnd_allocations_refused_total{cause=\"port\"}"), 1);
@@ -45,7 +45,7 @@ fn rfc8656_7_2_an_allocate_gets_the_one_port_that_no_other_program_holds() {
         "Allocate answered 508: no relayed port is free cause=\"port\" family=\"IPv4\" ports=400",
     );
 
-    // What others give up is found, after a while.
+    // A port that another program frees is found after a while.
     let freed = others.swap_remove(7).local_addr().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     let again = loop {

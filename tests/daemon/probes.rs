@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use causeway_tests::daemon::service::{Service, stund_with_one_address, turnd};
 
-/// Half requests at a time, each of which is sent again when its connection is closed.
+/// Number of half requests at a time; each is sent again when its connection is closed.
 const HALF_REQUESTS: usize = 64;
 const PROBES: usize = 5;
 
-/// Holds a connection with half a request, and makes a new one whenever it is closed.
+/// Holds a connection with half a request, and reconnects whenever it is closed.
 fn hold(admin: SocketAddr, end: &AtomicBool, made: &AtomicUsize) {
     while !end.load(Ordering::Relaxed) {
         let Ok(mut stream) = TcpStream::connect(admin) else { continue };

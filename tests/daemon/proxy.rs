@@ -1,4 +1,4 @@
-//! Clients behind a proxy that speaks the PROXY protocol for them.
+//! Clients behind a proxy with the PROXY protocol.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
@@ -16,7 +16,7 @@ const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 7), 4
 const TRUSTED: &str = "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n";
 
 #[test]
-fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says_over_udp_tcp_and_tls() {
+fn a_client_behind_a_trusted_proxy_has_the_address_of_the_header() {
     for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let turnd = turnd_listening(&["udp", "tcp", "tls"], TRUSTED);
         let proxy = if transport == Transport::Udp {
@@ -37,9 +37,9 @@ fn a_client_behind_a_trusted_proxy_is_who_the_proxy_says_over_udp_tcp_and_tls() 
     }
 }
 
-/// HAProxy with `bind :::3478 v4v6` says so of an IPv4 client.
+/// HAProxy with `bind :::3478 v4v6` names an IPv4 client in this form.
 #[test]
-fn h54_a_client_whom_the_proxy_names_in_mapped_form_has_its_ipv4_address() {
+fn h54_a_client_in_mapped_form_has_its_ipv4_address() {
     for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let turnd = turnd_listening(&["udp", "tcp", "tls"], TRUSTED);
         let header = mapped_header();
@@ -58,8 +58,8 @@ fn h54_a_client_whom_the_proxy_names_in_mapped_form_has_its_ipv4_address() {
 }
 
 #[test]
-fn who_is_not_trusted_cannot_speak_for_another_and_a_trusted_proxy_must() {
-    // From 127.0.0.1 a header is required: a client that comes without one is not heard.
+fn an_untrusted_address_cannot_send_a_header_and_a_trusted_one_must() {
+    // From 127.0.0.1 a header is required: a packet without one is dropped.
     let turnd = turnd_listening(&["udp", "tcp"], TRUSTED);
     let bare = udp();
     bare.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -70,13 +70,13 @@ fn who_is_not_trusted_cannot_speak_for_another_and_a_trusted_proxy_must() {
     stream.write_all(&request).unwrap();
     assert!(matches!(stream.read(&mut [0; 512]), Ok(0) | Err(_)), "closed");
 
-    // From 127.0.0.2 nobody is trusted: a header is no STUN, and without one the client is itself.
+    // 127.0.0.2 is not trusted: a header is not STUN, and a packet without one is a client's own.
     let other = UdpSocket::bind("127.0.0.2:0").unwrap();
     other.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     other.send_to(&[&header()[..], &request].concat(), turnd.address).unwrap();
-    assert!(other.recv(&mut [0; 512]).is_err(), "a header from a stranger");
+    assert!(other.recv(&mut [0; 512]).is_err(), "a header from an untrusted address");
     other.send_to(&request, turnd.address).unwrap();
-    assert!(other.recv(&mut [0; 512]).is_ok(), "a client of its own");
+    assert!(other.recv(&mut [0; 512]).is_ok(), "a client without a proxy");
 }
 
 #[test]
@@ -101,11 +101,11 @@ fn a_client_that_is_back_before_its_connection_has_ended_has_the_new_one() {
     assert_eq!(
         new.read(&mut [0; 512]).unwrap(),
         32,
-        "the end of the old one is not the end of the new one"
+        "the end of the old connection does not end the new one"
     );
 }
 
-/// Version 2, PROXY, TCP over IPv4.
+/// A header of version 2: PROXY, TCP over IPv4.
 fn header() -> Vec<u8> {
     let server = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 1), 3478);
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0C".to_vec();
@@ -116,7 +116,7 @@ fn header() -> Vec<u8> {
     header
 }
 
-/// The same of a proxy with one socket for both families: TCP over IPv6.
+/// The header of a proxy with one socket for both families: TCP over IPv6.
 fn mapped_header() -> Vec<u8> {
     let server = Ipv4Addr::new(203, 0, 113, 1);
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24".to_vec();
@@ -127,8 +127,8 @@ fn mapped_header() -> Vec<u8> {
     header
 }
 
-/// Forwards the datagrams of one client, each with a header, and what comes back without one. Where
-/// it listens.
+/// Forwards the datagrams of one client, each with a header, and the answers without one. Returns
+/// its address.
 fn datagrams(server: SocketAddr, mut header: Vec<u8>) -> SocketAddr {
     let (front, back) = (udp(), udp());
     let address = front.local_addr().unwrap();
@@ -137,7 +137,7 @@ fn datagrams(server: SocketAddr, mut header: Vec<u8>) -> SocketAddr {
     header[13] += 1; // UDP
     thread::spawn(move || {
         let mut buffer = [0; 65_536];
-        // Ends with the patience of the sockets, after the test.
+        // Ends with the timeout of the sockets, after the test.
         while let Ok((len, client)) = front.recv_from(&mut buffer) {
             front.connect(client).unwrap();
             back.send(&[&header[..], &buffer[..len]].concat()).unwrap();
@@ -146,13 +146,13 @@ fn datagrams(server: SocketAddr, mut header: Vec<u8>) -> SocketAddr {
     thread::spawn(move || {
         let mut buffer = [0; 65_536];
         while let Ok(len) = back_again.recv(&mut buffer) {
-            let _ = front_again.send(&buffer[..len]); // the client may have gone
+            let _ = front_again.send(&buffer[..len]); // the client may have ended
         }
     });
     address
 }
 
-/// Forwards one connection, with a header before it.
+/// Forwards one connection, after a header. Returns its address.
 fn streams(server: SocketAddr, header: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

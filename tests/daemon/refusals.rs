@@ -1,5 +1,5 @@
-//! What is refused and an operator must act on: a line in the log with source and reason, and a
-//! counter by reason, in both servers (H57).
+//! Refusals that an operator must act on have a log line with source and reason, and a counter by
+//! reason, in both servers (H57).
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -19,7 +19,7 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const BINDING: [u8; 20] = [0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
 const TRUSTED: &str = "proxy_protocol = { trusted = [\"127.0.0.1/32\"] }\n";
 
-/// Both servers on loopback, with these lines for their listener and these further tables.
+/// Tests both servers on loopback, with these lines for their listener and these further tables.
 fn both(listener: &str, more: &str, test: impl Fn(&Service, &Certificates)) {
     for name in ["stund", "turnd"] {
         let certificates = Certificates::make(KeyKind::Ecdsa);
@@ -37,7 +37,7 @@ fn both(listener: &str, more: &str, test: impl Fn(&Service, &Certificates)) {
     }
 }
 
-/// The lines that tell of this reason.
+/// The log lines with this reason.
 fn lines(service: &Service, reason: &str) -> Vec<String> {
     let of_reason = |line: &&str| {
         line.contains("causeway::refusal") && line.contains(&format!("reason=\"{reason}\""))
@@ -49,7 +49,7 @@ fn count(service: &Service, reason: &str) -> u64 {
     service.metric(&format!("{}_refusals_total{{reason=\"{reason}\"}}", service.name()))
 }
 
-/// The reason was counted so often, and logged once, as of 127.0.0.1 or another source.
+/// Checks that the reason is counted `times` times, and logged once, with this source.
 #[track_caller]
 fn told(service: &Service, reason: &str, times: u64, source: &str) {
     service.until_metric_of("refusals_total", reason, times);
@@ -72,7 +72,7 @@ fn addresses() -> Vec<u8> {
         .concat()
 }
 
-/// What a proxy may get wrong, and the reason that is told.
+/// Mistakes of a proxy, and the reasons that the server gives for them.
 fn faults(transport: u8) -> Vec<(&'static str, Vec<u8>)> {
     let family = 0x10 | transport;
     vec![
@@ -84,21 +84,21 @@ fn faults(transport: u8) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Sends it on a new connection, and waits until that is closed.
+/// Sends the bytes on a new connection, and waits until the server closes it.
 fn send_stream(service: &Service, bytes: &[u8]) {
     let mut stream = TcpStream::connect(service.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let _ = stream.write_all(bytes); // the server may have reset it before the end
-    // An alert may come before the end.
+    // An alert may arrive before the end.
     let ended = stream.read_to_end(&mut Vec::new());
     assert!(
         !ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
-        "it stays open"
+        "the connection stays open"
     );
 }
 
 #[test]
-fn h57_headers_that_are_refused_are_told_by_source_and_reason() {
+fn h57_refused_headers_are_reported_by_source_and_reason() {
     both(&format!("transports = [\"udp\", \"tcp\"]\n{TRUSTED}"), "", |service, _| {
         let proxy = UdpSocket::bind("127.0.0.1:0").unwrap();
         for (reason, bytes) in faults(1) {
@@ -114,7 +114,7 @@ fn h57_headers_that_are_refused_are_told_by_source_and_reason() {
             service.until_metric_of("refusals_total", reason, 5);
             assert_eq!(lines(service, reason).len(), 1, "the source and the reason are the same");
         }
-        // A connection that says nothing is a look at whether the port is open.
+        // A connection without a byte is a check whether the port is open.
         drop(TcpStream::connect(service.address).unwrap());
         let mut cut_short = TcpStream::connect(service.address).unwrap();
         cut_short.write_all(&header(0x21, 0x11, &addresses())[..20]).unwrap();
@@ -125,7 +125,7 @@ fn h57_headers_that_are_refused_are_told_by_source_and_reason() {
 }
 
 #[test]
-fn h57_a_header_from_an_address_that_is_not_trusted_is_told() {
+fn h57_a_header_from_an_untrusted_address_is_reported() {
     for listener in [
         format!("transports = [\"udp\", \"tcp\", \"tls\"]\n{TRUSTED}"),
         "transports = [\"udp\", \"tcp\"]\n".to_owned(),
@@ -149,7 +149,7 @@ fn h57_a_header_from_an_address_that_is_not_trusted_is_told() {
 }
 
 #[test]
-fn h57_handshakes_that_fail_are_told_with_the_alert_or_the_reason() {
+fn h57_failed_handshakes_are_reported_with_the_alert_or_the_reason() {
     both("transports = [\"udp\", \"dtls\", \"tls\"]\n", "", |service, _| {
         let other = Certificates::make(KeyKind::Ecdsa);
         for _ in 0..2 {
@@ -167,18 +167,20 @@ fn h57_handshakes_that_fail_are_told_with_the_alert_or_the_reason() {
 }
 
 #[test]
-fn h57_connections_beyond_a_cap_are_told() {
-    let limits = "[limits]\ntcp_connections_per_prefix = 2\ndtls_associations_per_prefix = 1\nhalf_open_handshakes_per_prefix = 1\n";
+fn h57_connections_beyond_a_cap_are_reported() {
+    let limits = "[limits]\ntcp_connections_per_prefix = 2\ndtls_associations_per_prefix = 1\n\
+                  half_open_handshakes_per_prefix = 1\n";
     both(
         "transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n",
         limits,
         |service, certificates| {
-            // Not the address of those who look whether the port is open.
+            // Another address than that of the checks whether the port is open.
             let dial = || dial_from("127.0.0.4:0", service.address);
             let _held = [(), ()].map(|()| {
                 let mut held = dial();
                 held.write_all(&BINDING).unwrap();
-                held.read_exact(&mut [0; 32]).unwrap(); // it is in before the next one comes to another worker
+                // It is accepted before the next one arrives, perhaps at another worker.
+                held.read_exact(&mut [0; 32]).unwrap();
                 held
             });
             for _ in 0..3 {
@@ -190,7 +192,7 @@ fn h57_connections_beyond_a_cap_are_told() {
             let mut second = Leg::new(Transport::Dtls, service.address, &certificates.root());
             second.send(&BINDING);
             told(service, "dtls-associations-per-prefix", 1, "127.0.0.1");
-            // The caps of connections are those of other addresses, too.
+            // Half-open handshakes of another address: the connections above count for theirs.
             let mut half: Vec<_> =
                 (0..2).map(|_| dial_from("127.0.0.3:0", service.address)).collect();
             half.iter_mut().for_each(|stream| stream.write_all(&[0x16, 3, 1, 2, 0]).unwrap());
@@ -200,7 +202,7 @@ fn h57_connections_beyond_a_cap_are_told() {
 }
 
 #[test]
-fn h57_answers_that_are_limited_are_told() {
+fn h57_limited_answers_are_reported() {
     both("", "", |service, _| {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         for _ in 0..20_000 {
@@ -215,7 +217,7 @@ fn h57_answers_that_are_limited_are_told() {
 }
 
 #[test]
-fn h57_a_request_without_the_admin_token_is_told() {
+fn h57_a_request_without_the_admin_token_is_reported() {
     for name in ["stund", "turnd"] {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
         let config =
@@ -251,7 +253,9 @@ fn h57_a_request_without_the_admin_token_is_told() {
         }
         assert!(!service.log().contains("another"), "no token is logged");
         let mut stream = TcpStream::connect(&admin).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a token\r\n\r\n").unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\
+                       Authorization: Bearer a token\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         for line in [
@@ -265,7 +269,7 @@ fn h57_a_request_without_the_admin_token_is_told() {
 }
 
 #[test]
-fn h57_allocations_beyond_a_quota_are_told_with_the_quota() {
+fn h57_allocations_beyond_a_quota_are_reported_with_the_quota() {
     for (limit, reason) in [
         ("allocations_per_user", "allocations-per-user"),
         ("allocations_per_prefix", "allocations-per-prefix"),

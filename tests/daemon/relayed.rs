@@ -1,5 +1,5 @@
-//! What `turnd` does with relayed addresses: both families, pairs of ports, reservations over all
-//! workers, ICMP from the kernel.
+//! Relayed addresses of `turnd`: both families, pairs of ports, reservations over all workers, ICMP
+//! from the kernel.
 
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn rfc8656_8_1_one_family_is_deleted_and_the_other_goes_on() {
     let rebound = (0..100).find_map(|_| {
         UdpSocket::bind(ipv6).inspect_err(|_| std::thread::sleep(Duration::from_millis(5))).ok()
     });
-    assert!(rebound.is_some(), "its port is anybody's");
+    assert!(rebound.is_some(), "its port is free again");
     talker.send(peer.local_addr().unwrap(), b"still");
     assert_eq!(arrives(&peer), (b"still".to_vec(), ipv4));
     assert_eq!(turnd.metric("turnd_allocations{transport=\"udp\",family=\"ipv4\"}"), 1);
@@ -58,7 +58,7 @@ fn rfc8656_8_1_one_family_is_deleted_and_the_other_goes_on() {
 #[test]
 fn rfc8656_7_2_a_reserved_port_is_claimed_at_whatever_worker_the_client_is() {
     let turnd = turnd::turnd();
-    // Two workers share the clients by source port: so many are served by both.
+    // Two workers share the clients by source port: with this many, both serve some.
     let mut makers: Vec<_> = (0..12).map(|at| turnd.talker(EVERY[at % 4])).collect();
     let reserved: Vec<_> = makers.iter_mut().map(reserve).collect();
     assert_eq!(turnd.metric("turnd_relay_ports_reserved"), 12);
@@ -80,13 +80,13 @@ fn rfc8656_7_2_a_reserved_port_is_claimed_at_whatever_worker_the_client_is() {
 }
 
 #[test]
-fn h32_a_user_reserves_so_many_ports_and_all_of_them_come_back() {
+fn h32_a_user_reserves_a_limited_number_of_ports_and_all_come_back() {
     let turnd = turnd::turnd();
     let free = turnd.metric(FREE);
     let mut talker = turnd.talker(Transport::Udp);
     let mut reserved = 0;
-    // Each that is refused is followed by a refused Refresh; more than 64 refusals at once are not
-    // answered (H33).
+    // A refused Refresh follows each refusal; the server does not answer more than 64 refusals at
+    // once (H33).
     for _ in 0..45 {
         let answer = talker.ask(Method::ALLOCATE, &|w| {
             w.put(&RequestedTransport::UDP)?.put(&EvenPort { reserve: true }).map(drop)
@@ -99,7 +99,7 @@ fn h32_a_user_reserves_so_many_ports_and_all_of_them_come_back() {
     }
     assert_eq!(reserved, 20, "as many as a user may have allocations");
     assert_eq!(turnd.metric(FREE), free - 20);
-    // Half a minute, and the time that the machine needs.
+    // Reservations last half a minute; the rest is for a busy machine.
     let came_back = (0..400).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
         turnd.metric(FREE) == free
@@ -117,7 +117,7 @@ fn rfc8656_11_5_what_the_kernel_says_of_a_closed_port_reaches_the_client() {
             let closed = socket.local_addr().unwrap();
             drop(socket);
             assert_eq!(talker.permit(closed), None);
-            talker.send(closed, b"anybody there?");
+            talker.send(closed, b"to a closed port");
             let bytes = talker.link.receive().unwrap();
             let message = Message::decode(&bytes).unwrap();
             assert_eq!((message.class(), message.method()), (Class::Indication, Method::DATA));

@@ -1,4 +1,4 @@
-//! Frames of a stream: what a client does to them, and what becomes of its allocation.
+//! Frames of a stream as clients cut or break them, and the effect on the allocation.
 
 use causeway_relay::Transport;
 use causeway_wire::Method;
@@ -58,8 +58,7 @@ fn h23_a_stream_that_cannot_be_framed_is_closed_and_frees_what_it_had() {
             talker.allocate();
             talker.link.send(junk);
             assert_eq!(talker.link.receive(), None, "{junk:?}");
-            // The next one of the same user gets its allocation: the last one's quota has come
-            // back.
+            // The next client of the same user gets an allocation: the quota is free again.
             let mut next = turnd.talker(Transport::Udp);
             next.allocate();
             next.ask(Method::REFRESH, &|w| w.put(&Lifetime(0)).map(drop));

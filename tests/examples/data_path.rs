@@ -1,6 +1,6 @@
-//! What the server's decisions cost, without the kernel: nanoseconds for each message, its
+//! Measures the server's decisions without the kernel: nanoseconds for each message, of an
 //! allocation chosen at random.
-#![allow(clippy::print_stdout)] // for whoever runs the test by hand
+#![allow(clippy::print_stdout)] // it prints its measurements
 #![allow(clippy::disallowed_methods)] // a stopwatch
 
 use std::hint::black_box;
@@ -71,12 +71,13 @@ fn main() {
         });
         let (up, down) = (up - empty, down - empty);
         println!(
-            "{count:6} allocations: ChannelData of a client {up:.1} ns, datagram of a peer {down:.1} ns, ChannelBind {bind:.0} ns"
+            "{count:6} allocations: ChannelData of a client {up:.1} ns, \
+             datagram of a peer {down:.1} ns, ChannelBind {bind:.0} ns"
         );
     }
 }
 
-/// Nanoseconds of one call, the best of many rounds: what else the machine does only adds to it.
+/// Nanoseconds of one call, the best of many rounds: other work of the machine only adds to it.
 fn best<T>(mut call: impl FnMut() -> T) -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {

@@ -1,4 +1,4 @@
-//! Rows of who is let in, through the server.
+//! Rows of authentication, through the server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ fn h10_a_nonce_is_bound_to_the_address_and_not_to_the_port() {
 #[test]
 fn h10_the_nonce_is_looked_at_before_the_user() {
     let mut lab = Lab::default();
-    for (name, password) in [("alice", "wonderland"), ("alice", "guess"), ("nobody", "x")] {
+    for (name, password) in [("alice", "wonderland"), ("alice", "guess"), ("trudy", "x")] {
         let mut client = Client::udp(1).named(name, password);
         client.fetch_nonce(&mut lab);
         client.nonce = Some("obMatJos2AAAAaaaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned());
@@ -83,7 +83,7 @@ fn h16_an_expired_credential_works_no_more_at_any_request() {
         assert_eq!(another.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), Some(401));
         assert!(
             lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some(),
-            "what it had runs out by itself"
+            "permissions and channels expire by themselves"
         );
         lab.pass_seconds(900);
         assert!(lab.pool.is_full());
@@ -100,7 +100,7 @@ fn h16_a_new_credential_is_another_username_and_441() {
 }
 
 #[test]
-fn h16_a_user_who_is_gone_from_the_configuration_is_let_in_no_more() {
+fn h16_a_user_removed_from_the_configuration_is_refused() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
@@ -232,7 +232,7 @@ fn h34_the_username_is_compared_on_every_method() {
     for (name, password) in [
         ("bob", "builder"),
         ("alice", "guess"),
-        ("nobody", "x"),
+        ("trudy", "x"),
         ("Alice", "wonderland"),
         ("alice ", "wonderland"),
     ] {
@@ -253,13 +253,13 @@ fn h34_the_username_is_compared_on_every_method() {
 fn h34_an_unknown_user_takes_as_long_as_a_wrong_password() {
     let authenticator = Setup::default().authenticator();
     let mut lab = Lab::default();
-    let requests = ["alice", "nobody"].map(|name| {
+    let requests = ["alice", "trudy"].map(|name| {
         let mut client = Client::udp(1).named(name, "guess");
         client.fetch_nonce(&mut lab);
         client.signed(client.clone().next_transaction(), Method::REFRESH, &|_| Ok(()))
     });
     let mut fastest = [Duration::MAX; 2];
-    // The fastest of many short turns is what the code itself takes, however busy the machine is.
+    // The fastest of many short turns is the time of the code itself, on a busy machine, too.
     for _ in 0..2000 {
         for (request, fastest) in requests.iter().zip(&mut fastest) {
             let message = Message::decode(request).unwrap();
@@ -284,7 +284,7 @@ fn h34_an_unknown_user_takes_as_long_as_a_wrong_password() {
 #[test]
 fn h34_wrong_password_and_unknown_user_cannot_be_told_apart() {
     let mut lab = Lab::default();
-    let [wrong, unknown] = ["alice", "nobody"].map(|name| {
+    let [wrong, unknown] = ["alice", "trudy"].map(|name| {
         let mut client = Client::udp(1).named(name, "guess");
         client.fetch_nonce(&mut lab);
         client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer()
@@ -306,7 +306,7 @@ const REQUESTS: [(Method, Fill<'static>); 3] = [
 ];
 
 #[test]
-fn h10_new_nonce_keys_cost_nobody_a_challenge() {
+fn h10_new_nonce_keys_cost_no_client_a_challenge() {
     let keys = |current: u8, previous: u8| {
         Box::new(NonceKeys::new(
             NonceKey::new(&[current; 32]),
@@ -322,14 +322,14 @@ fn h10_new_nonce_keys_cost_nobody_a_challenge() {
     assert_eq!(
         client.ask_once(&mut lab, Method::REFRESH, refresh).answer().error(),
         None,
-        "the key before still verifies"
+        "the previous key still verifies"
     );
     lab.command(Command::SetNonceKeys(keys(3, 2)));
     assert_eq!(client.ask_once(&mut lab, Method::REFRESH, refresh).answer().error(), Some(438));
 }
 
 #[test]
-fn h16_what_a_rest_secret_mints_is_taken_from_its_beginning_to_its_end_only() {
+fn h16_a_rest_secret_is_valid_between_its_beginning_and_its_end_only() {
     let mut lab = Lab::default();
     let (start, end) = (lab.unix() + 100, lab.unix() + 200);
     let secret = RestSecret::new(b"south").from(Some(start)).until(Some(end));
@@ -340,18 +340,22 @@ fn h16_what_a_rest_secret_mints_is_taken_from_its_beginning_to_its_end_only() {
     assert_eq!(
         client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
         Some(401),
-        "it has not begun"
+        "its time has not begun"
     );
     lab.pass_seconds(100);
     assert_eq!(client.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(), None);
     lab.pass_seconds(100);
     assert_eq!(client.refresh(&mut lab, 600).error(), None);
     lab.pass_seconds(1);
-    assert_eq!(client.refresh(&mut lab, 600).error(), Some(401), "though the name says longer");
+    assert_eq!(
+        client.refresh(&mut lab, 600).error(),
+        Some(401),
+        "although the username has a later expiry"
+    );
     let mut other = Client::udp(2).with_rest(b"north", lab.unix() + 1000, "bob");
     assert_eq!(
         other.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
         None,
-        "the other secret goes on"
+        "the other secret is still valid"
     );
 }

@@ -1,4 +1,4 @@
-//! Rows of Binding, on the codec: NAT discovery, and unknown attributes.
+//! Rows of Binding, on the codec: NAT discovery and unknown attributes.
 
 use causeway_wire::attribute::{
     AttributeType, ChangeRequest, ErrorCodeAttribute, Padding, Priority, ResponseAddress,
@@ -9,7 +9,7 @@ use causeway_wire::{Class, ErrorCode, Message, MessageWriter, Method, Transactio
 
 const ID: TransactionId = TransactionId([0xA5; 12]);
 
-/// What fills a buffer before it is written to.
+/// The byte that fills a buffer before a message is written to it.
 const DIRT: u8 = 0xDD;
 
 fn write(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {

@@ -1,5 +1,5 @@
 //! H46: a peer is permitted as long as the client has a channel to it, unless the configuration
-//! wants the letter of RFC 8656.
+//! demands the letter of RFC 8656.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use causeway_wire::attribute::{AddressFamily, Lifetime, RequestedTransport};
 const MODES: [ChannelPermission; 2] = [ChannelPermission::WithChannel, ChannelPermission::Rfc8656];
 const UNREACHABLE: IcmpNotice = IcmpNotice { kind: 3, code: 3, data: 0 };
 
-/// Which ways are open between a client and a peer that it has a channel to, or none.
+/// The directions that are open between a client and a peer, with or without a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Open {
     send: bool,
-    /// From the peer: on a channel.
+    /// Whether data from the peer arrive on the channel.
     on_channel: bool,
-    /// From the peer: in a Data indication.
+    /// Whether data from the peer arrive in a Data indication.
     in_indication: bool,
     icmp: bool,
 }
@@ -89,7 +89,7 @@ fn h46_each_way_to_the_channels_peer_stays_open_as_long_as_the_channel() {
 }
 
 #[test]
-fn h46_so_it_is_with_many_peers_and_in_either_family() {
+fn h46_the_same_holds_for_many_peers_and_either_family() {
     let mut lab = Lab::default();
     let mut client = Client::udp(1);
     let (relayed, relayed_v6) = client.allocate_both(&mut lab);
@@ -214,7 +214,7 @@ fn h46_the_channel_of_one_family_ends_with_its_relayed_address() {
     assert_eq!(open(&mut lab, &mut client, relayed, peer(1, 1)), ON_CHANNEL);
 }
 
-/// What a WebRTC client does to keep a call, in seconds.
+/// How often a WebRTC client refreshes a call, in seconds.
 struct Habits {
     name: &'static str,
     /// LIFETIME of its Allocate and Refresh requests.
@@ -224,7 +224,7 @@ struct Habits {
     permit: Option<u64>,
 }
 
-/// As they were seen on the wire (docs/clients.md).
+/// As seen on the wire (docs/clients.md).
 const HABITS: [Habits; 6] = [
     Habits { name: "aiortc", lifetime: Some(600), refresh: 500, bind: 500, permit: None },
     Habits { name: "werift", lifetime: Some(600), refresh: 500, bind: 500, permit: None },

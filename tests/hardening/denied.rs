@@ -56,8 +56,8 @@ fn h3_nothing_passes_between_a_client_and_a_denied_peer_that_is_ignored() {
             );
             assert_eq!(client.send(&mut lab, peer, b"x"), IGNORED, "{peer}");
             assert_eq!(client.send_channel(&mut lab, 0x4000, b"x"), IGNORED, "{peer}");
-            // An address of ours may have a permission; a denied port of it is not sent to, so
-            // nothing comes back from it.
+            // One of our own addresses may have a permission; nothing is sent to a denied port of
+            // it, so nothing comes back.
             if lab.setup.policy().check_address(peer.ip()).is_err() {
                 assert_eq!(lab.peer_sends(peer, relayed, b"x"), Some(IGNORED), "{peer}");
                 for kind in [1, 3] {
@@ -70,10 +70,10 @@ fn h3_nothing_passes_between_a_client_and_a_denied_peer_that_is_ignored() {
             assert_eq!(
                 lab.server.traffic(id),
                 Some(Traffic::default()),
-                "nothing is accounted as relayed"
+                "nothing is counted as relayed"
             );
             let record = lab.server.export(lab.now(), id).unwrap();
-            assert!(record.channels.is_empty(), "the store learns of no channel");
+            assert!(record.channels.is_empty(), "the record has no channel");
             assert!(
                 record.permissions.iter().all(|permission| lab
                     .server
@@ -124,7 +124,7 @@ fn h6_of_several_peers_those_that_are_allowed_are_permitted_and_the_others_ignor
             (client.send(&mut lab, private, b"x"), lab.peer_sends(private, relayed, b"x")),
             (IGNORED, Some(IGNORED))
         );
-        // Families are judged before: what is wrong with a request stays wrong.
+        // Families are checked first: other errors of a request stay errors.
         assert_eq!(client.permit(&mut lab, &[peer_v6(1, 1)]), Some(443));
     }
 }
@@ -235,7 +235,7 @@ fn h3_two_clients_of_one_server_still_meet_where_denied_peers_are_ignored() {
     let mut lab = ignoring(|_| {});
     let (mut a, mut b) = (Client::udp(1), Client::tcp(2));
     let (relayed_a, relayed_b) = (a.allocate(&mut lab), b.allocate(&mut lab));
-    // As ICE does: all candidates of the other, the private ones too.
+    // As ICE does: all candidates of the other client, also the private ones.
     let private: SocketAddr = "192.168.1.2:5000".parse().unwrap();
     assert_eq!(
         (a.permit(&mut lab, &[private, relayed_b]), b.bind(&mut lab, 0x4000, relayed_a)),

@@ -1,4 +1,4 @@
-//! Rows of peers that fail and of allocations that end, through the server.
+//! Rows of failing peers and of allocations that end, through the server.
 
 use causeway_relay::{BindFailure, Completion, Discard, IcmpNotice};
 use causeway_tests::addresses::{peer, peer_v6};
@@ -11,7 +11,7 @@ fn h38_one_peer_that_cannot_be_reached_harms_no_other() {
     let relayed = client.allocate(&mut lab);
     client.permit(&mut lab, &[peer(1, 1), peer(2, 2)]);
     for _ in 0..100 {
-        // The kernel refuses what is sent to the first: nothing comes back to the core, whose
+        // The kernel refuses datagrams to the first peer. The core does not learn of it, and its
         // decisions do not depend on it.
         assert!(client.send(&mut lab, peer(1, 1), b"lost").to_peer().is_some());
         assert_eq!(
@@ -36,9 +36,9 @@ fn h38_icmp_about_one_peer_changes_nothing_for_any() {
     for code in 0..=255 {
         let notice = IcmpNotice { kind: 3, code, data: u32::MAX };
         let Reaction::Notice { to, .. } = lab.icmp_arrives(relayed, peer(1, 1), notice) else {
-            panic!("the client is not told")
+            panic!("the client gets no indication")
         };
-        assert_eq!(to, client.five_tuple, "and nobody else");
+        assert_eq!(to, client.five_tuple, "and no other client");
         assert!(
             lab.icmp_arrives(relayed, peer(3, 3), notice).silence().is_some(),
             "a peer that it does not know"
@@ -47,12 +47,16 @@ fn h38_icmp_about_one_peer_changes_nothing_for_any() {
     assert_eq!(lab.server.gauges(), before);
     assert!(
         client.send_channel(&mut lab, 0x4000, b"x").to_peer().is_some(),
-        "the peer may be back"
+        "the peer may be reachable again"
     );
     assert!(client.send(&mut lab, peer(2, 2), b"x").to_peer().is_some());
     assert!(lab.peer_sends(peer(1, 1), relayed_bystander, b"x").unwrap().to_client().is_some());
     let traffic = lab.server.traffic(lab.server.allocation(&client.five_tuple).unwrap()).unwrap();
-    assert_eq!((traffic.packets_to_client, traffic.packets_to_peer), (0, 2), "it is no data");
+    assert_eq!(
+        (traffic.packets_to_client, traffic.packets_to_peer),
+        (0, 2),
+        "ICMP does not count as data"
+    );
 }
 
 #[test]
@@ -62,11 +66,11 @@ fn h39_deleting_one_family_ends_its_relaying_at_once() {
     let relay = lab.pool.relay(ipv6).unwrap();
     client.bind(&mut lab, 0x4000, peer_v6(1, 1));
     client.refresh_one(&mut lab, AddressFamily::Ipv6, 0);
-    assert_eq!(lab.pool.free(), 2 * 100 - 1, "the port has been given back");
+    assert_eq!(lab.pool.free(), 2 * 100 - 1, "the port is free again");
     assert_eq!(
         lab.peer_sends_to(relay, peer_v6(1, 1), b"x"),
         Reaction::Silence(Discard::NotReady),
-        "what was under way"
+        "a datagram on its way"
     );
     assert_eq!(client.send_channel(&mut lab, 0x4000, b"x"), Reaction::Silence(Discard::NoChannel));
 }
@@ -94,11 +98,11 @@ fn h39_lifetime_zero_ends_relaying_at_once() {
     let relay = lab.pool.relay(relayed).unwrap();
     client.bind(&mut lab, 0x4000, peer(1, 1));
     client.refresh(&mut lab, 0);
-    assert!(lab.pool.is_full(), "the port has been given back");
+    assert!(lab.pool.is_full(), "the port is free again");
     assert_eq!(
         lab.peer_sends_to(relay, peer(1, 1), b"x"),
         Reaction::Silence(Discard::NotReady),
-        "what was under way"
+        "a datagram on its way"
     );
     assert_eq!(
         client.send_channel(&mut lab, 0x4000, b"x"),

@@ -1,5 +1,5 @@
-//! Rows of users whose keys are kept elsewhere: asked for once the address is proven, waited for
-//! within bounds, revoked at once.
+//! Rows of users whose keys are kept elsewhere: the server asks once the address is proven, waits
+//! within bounds, and revokes at once.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -68,19 +68,19 @@ fn a_user_of_the_source_is_answered_as_one_of_the_configuration_is() {
 }
 
 #[test]
-fn a_user_whom_nobody_knows_is_refused_and_so_is_a_wrong_password() {
+fn an_unknown_user_is_refused_and_so_is_a_wrong_password() {
     let mut lab = lab();
-    let mut nobody = Client::udp(1).named("nobody", "x");
-    assert_eq!(nobody.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
-    assert_eq!(codes(lab.key("nobody", KeyAnswer::Unknown)), [Some(401)]);
+    let mut unknown = Client::udp(1).named("trudy", "x");
+    assert_eq!(unknown.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
+    assert_eq!(codes(lab.key("trudy", KeyAnswer::Unknown)), [Some(401)]);
     assert_eq!(
-        nobody.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
+        unknown.ask(&mut lab, Method::ALLOCATE, ALLOCATE).answer().error(),
         Some(401),
         "remembered"
     );
     lab.pass_seconds(6);
     assert_eq!(
-        nobody.ask(&mut lab, Method::ALLOCATE, ALLOCATE),
+        unknown.ask(&mut lab, Method::ALLOCATE, ALLOCATE),
         Reaction::Later,
         "for a short while"
     );
@@ -88,7 +88,7 @@ fn a_user_whom_nobody_knows_is_refused_and_so_is_a_wrong_password() {
     let mut guess = carol(2).named("carol", "guess");
     assert_eq!(guess.ask(&mut lab, Method::ALLOCATE, ALLOCATE), Reaction::Later);
     assert_eq!(codes(lab.key("carol", found("sea"))), [Some(401)]);
-    assert_eq!(lab.wanted, ["nobody", "nobody", "carol"]);
+    assert_eq!(lab.wanted, ["trudy", "trudy", "carol"]);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_key_is_asked_for_once_however_many_wait_for_it() {
     assert_eq!((lab.server.gauges().parked, lab.server.gauges().allocations), (0, 20));
     lab.pass_seconds(29);
     assert_eq!(clients[0].refresh(&mut lab, 600).error(), None);
-    assert_eq!(lab.wanted.len(), 1, "what was said is remembered");
+    assert_eq!(lab.wanted.len(), 1, "the answer is remembered");
     lab.pass_seconds(2);
     assert_eq!(
         clients[0].ask(&mut lab, Method::REFRESH, REFRESH),
@@ -134,9 +134,9 @@ fn h33_one_request_of_a_5_tuple_and_1024_of_all_wait_at_the_most() {
     assert_eq!(
         (lab.wanted.len(), lab.server.gauges().parked),
         (1024, 1024),
-        "and nobody else is asked for"
+        "and no other key is asked for"
     );
-    // Whoever has a place in the configuration is not held up.
+    // Users of the configuration do not wait.
     Client::at(client(1, 9), Transport::Udp).allocate(&mut lab);
 
     lab.pass(Duration::from_millis(1999));
@@ -224,21 +224,17 @@ fn a_revoked_user_is_stopped_at_the_next_request() {
 }
 
 #[test]
-fn h45_no_call_dies_with_the_store_and_nobody_new_is_let_in() {
+fn h45_no_call_dies_with_the_store_and_new_users_are_refused() {
     let mut lab = lab();
     let mut carol = carol(1);
     carol.ask(&mut lab, Method::ALLOCATE, ALLOCATE);
     lab.key("carol", found("sea"));
     lab.pass_seconds(60);
     assert_eq!(carol.ask(&mut lab, Method::REFRESH, REFRESH), Reaction::Later);
-    assert_eq!(
-        codes(lab.key("carol", KeyAnswer::Unavailable)),
-        [None],
-        "a call that stands goes on"
-    );
+    assert_eq!(codes(lab.key("carol", KeyAnswer::Unavailable)), [None], "an existing call goes on");
     assert_eq!(carol.ask(&mut lab, Method::REFRESH, REFRESH), Reaction::Later);
     lab.pass_seconds(2);
-    assert_eq!(codes(lab.parked()), [None], "also where nobody says anything");
+    assert_eq!(codes(lab.parked()), [None], "also when the source never answers");
 
     let mut guess = carol.clone().named("carol", "guess");
     guess.ask(&mut lab, Method::REFRESH, REFRESH);
@@ -295,7 +291,7 @@ fn a_credential_that_ends_is_asked_for_and_ends() {
 }
 
 #[test]
-fn h33_a_client_with_many_ports_keeps_nobodys_first_log_in_out() {
+fn h33_a_client_with_many_ports_keeps_no_other_client_out() {
     for (flood, one_client) in [("one address", 0), ("a /24", 1), ("a /64", 2), ("a /48", 3)] {
         let mut lab = lab_without_limiter();
         let mut parked = 0;
@@ -314,7 +310,7 @@ fn h33_a_client_with_many_ports_keeps_nobodys_first_log_in_out() {
                 ),
             };
             let mut mallory =
-                Client::at(source, Transport::Udp).named(&format!("nobody-{number}"), "x");
+                Client::at(source, Transport::Udp).named(&format!("unknown-{number}"), "x");
             parked +=
                 u32::from(mallory.ask(&mut lab, Method::ALLOCATE, ALLOCATE) == Reaction::Later);
         }
@@ -324,14 +320,14 @@ fn h33_a_client_with_many_ports_keeps_nobodys_first_log_in_out() {
             assert_eq!(codes(lab.key("carol", found("sea"))), [None], "{flood}");
             lab.command(Command::ForgetKeys);
         }
-        // Its share is given back.
+        // Its share is free again.
         lab.pass_seconds(3);
         assert_eq!((lab.parked().len() as u32, lab.server.gauges().parked), (parked, 0), "{flood}");
     }
 }
 
 #[test]
-fn an_answer_for_another_user_than_was_asked_for_lets_nobody_in() {
+fn an_answer_for_another_user_than_was_asked_for_is_ignored() {
     let mut lab = lab();
     let mut mallory = Client::udp(1).named("mallory", "sea");
     mallory.ask(&mut lab, Method::ALLOCATE, ALLOCATE);
@@ -340,7 +336,7 @@ fn an_answer_for_another_user_than_was_asked_for_lets_nobody_in() {
 }
 
 #[test]
-fn a_rest_secret_that_is_taken_away_stops_what_it_minted() {
+fn a_removed_rest_secret_revokes_its_credentials() {
     let mut lab = lab();
     let before: Arc<Authenticator> = lab.setup.authenticator();
     let mut client = Client::udp(1).with_rest(b"south", lab.unix() + 1000, "erin");

@@ -12,7 +12,7 @@ use causeway_wire::{Method, TransactionId};
 
 const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
 
-/// Datagrams from forged addresses, 20,000 a second: bytes on the wire in and out.
+/// Sends datagrams from forged addresses, 20,000 a second; bytes on the wire in and out.
 fn flood(lab: &mut Lab, source: impl Fn(u32) -> SocketAddr, method: Method) -> (usize, usize) {
     let (mut bytes_in, mut bytes_out) = (0, 0);
     let fill: Fill<'_> = if method == Method::ALLOCATE { ALLOCATE } else { &|_| Ok(()) };
@@ -55,14 +55,14 @@ fn h11_a_forged_flood_is_answered_with_fewer_bytes_than_it_brought() {
             );
             assert!(
                 bytes_out > bytes_in / 2,
-                "{name}: {method:?}: it is still answered as far as it goes"
+                "{name}: {method:?}: answers continue up to the limit"
             );
         }
     }
 }
 
 #[test]
-fn h11_who_has_a_nonce_or_a_connection_is_never_limited() {
+fn h11_a_client_with_a_nonce_or_a_connection_is_never_limited() {
     let mut lab =
         Lab::with(|setup| setup.unauthenticated = Some(LimiterSettings { burst: 0, rate: 0 }));
     let mut alice = Client::udp(1);
@@ -80,7 +80,7 @@ fn h11_who_has_a_nonce_or_a_connection_is_never_limited() {
         assert_eq!(
             guessing.refresh(&mut lab, 600).error(),
             Some(401),
-            "{number}: it has shown its address at least"
+            "{number}: its address is proven"
         );
         for transport in [Transport::Tcp, Transport::Tls, Transport::Dtls] {
             let connected = Client::at(client(9, 7), transport);
@@ -91,7 +91,7 @@ fn h11_who_has_a_nonce_or_a_connection_is_never_limited() {
             assert_eq!(answer.answer().error(), Some(401), "{number}: {transport:?}");
         }
     }
-    assert_eq!(silent, 0, "who logs in pays for its neighbours");
+    assert_eq!(silent, 0, "a client that logs in pays for its neighbours");
     let elsewhere = Client::at(client(2, 7), Transport::Udp);
     let answers = (0..2000).filter(|_| {
         let answer = lab.client_sends(
@@ -100,7 +100,7 @@ fn h11_who_has_a_nonce_or_a_connection_is_never_limited() {
         );
         answer != Reaction::Silence(Discard::RateLimited)
     });
-    assert!((1000..1600).contains(&answers.count()), "the limiter was there");
+    assert!((1000..1600).contains(&answers.count()), "the limiter was active");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What clients are told of the server's own addresses.
+//! The server's own addresses as clients learn them.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Listeners on wildcard addresses, and a host whose addresses come and go.
+//! Listeners on wildcard addresses, on a host whose addresses change.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use causeway_tests::{Client, Lab, Reaction};
 use causeway_wire::Method;
 use causeway_wire::attribute::{AddressFamily, RequestedAddressFamily, RequestedTransport};
 
-/// The addresses of the host at present, and how often they were asked for.
+/// The present addresses of the host, and the number of queries for them.
 #[derive(Debug, Default)]
 struct Host {
     addresses: Mutex<Vec<IpAddr>>,
@@ -68,9 +68,9 @@ fn h55_an_address_that_becomes_the_hosts_own_is_no_peer_from_then_on() {
         assert_eq!(
             client.send_channel(&mut lab, 0x4000, b"x"),
             denied,
-            "through the channel that stands"
+            "through the existing channel"
         );
-        assert_eq!(client.send(&mut lab, new, b"x"), denied, "by the permission that stands");
+        assert_eq!(client.send(&mut lab, new, b"x"), denied, "by the existing permission");
         assert_eq!(client.bind(&mut lab, 0x4000, new), Some(403), "a refresh");
         assert_eq!(
             client.send_channel(&mut lab, 0x4001, b"x").to_peer().map(|(_, to, _)| to),
@@ -87,7 +87,7 @@ fn h55_an_address_that_becomes_the_hosts_own_is_no_peer_from_then_on() {
         assert_eq!(
             client.send_channel(&mut lab, 0x4000, b"x").to_peer().map(|(_, to, _)| to),
             Some(new),
-            "it is another host's again"
+            "it is another host's address again"
         );
     }
 }

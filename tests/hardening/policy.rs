@@ -1,4 +1,4 @@
-//! Rows of which peers can be reached, through CreatePermission, ChannelBind and Send alike.
+//! Rows of the peers that clients can reach, by CreatePermission, ChannelBind and Send alike.
 
 use std::net::SocketAddr;
 
@@ -86,7 +86,7 @@ fn h1_a_client_behind_a_tunnel_neither_allocates_nor_binds_a_channel() {
         .ask(&mut next, Method::ALLOCATE, &|w| w.put(&RequestedTransport::UDP).map(drop))
         .answer();
     assert_eq!(answer.error(), Some(403));
-    // An allocation of such a client can only come from elsewhere.
+    // Such a client can only have an allocation that another server made.
     record.five_tuple = tunnelled.five_tuple;
     assert!(next.server.adopt(next.now(), &record).is_some());
     next.time_out();
@@ -155,7 +155,7 @@ fn h3_a_new_policy_revokes_permissions_and_channels_that_live() {
     assert!(client.send_channel(&mut lab, 0x4002, b"x").to_peer().is_some());
     assert!(lab.peer_sends(peer(2, 2), relayed, b"x").unwrap().to_client().is_some());
     lab.command(Command::SetPolicy(Setup::default().policy()));
-    assert_eq!(client.permit(&mut lab, &[peer(1, 1)]), None, "and back");
+    assert_eq!(client.permit(&mut lab, &[peer(1, 1)]), None, "and after a change back");
 }
 
 #[test]
@@ -281,14 +281,14 @@ fn h8_nothing_else_at_a_relay_address_is_reached() {
     }
 }
 
-/// A peer that is refused by its address: everywhere 403, or silence.
+/// Checks a peer whose address is denied: 403 or silence for every request.
 #[track_caller]
 fn refused(lab: &mut Lab, client: &mut Client, peer: SocketAddr) {
     assert_eq!(client.permit(lab, &[peer]), Some(403), "permission for {peer}");
     unreachable(lab, client, peer);
 }
 
-/// A peer to which no datagram goes, though its address may have a permission.
+/// Checks a peer that no datagram reaches, although its address may have a permission.
 #[track_caller]
 fn unreachable(lab: &mut Lab, client: &mut Client, peer: SocketAddr) {
     let before = lab.server.gauges();

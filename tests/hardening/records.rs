@@ -1,4 +1,4 @@
-//! What holds for an allocation that is taken over by another server.
+//! Allocations that another server adopts.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ fn h49_no_time_that_is_read_back_counts_for_more_than_was_granted() {
     client.permit(&mut lab, &[peer(2, 2)]);
     client.bind(&mut lab, 0x4000, peer(1, 1));
     lab.pass_seconds(100);
-    // The clock is an hour back at the restart, or a day, or as far as times go.
+    // At the restart the clock is an hour back, or a day, or as far as possible.
     for back in [Duration::from_secs(3600), Duration::from_secs(86_400), Duration::MAX / 2] {
         let mut record = export(&lab, &client);
         record.relayed.iter_mut().for_each(|relayed| relayed.time_to_expiry += back);
@@ -108,15 +108,15 @@ fn h49_no_time_that_is_read_back_counts_for_more_than_was_granted() {
             client.send_channel(&mut next, 0x4000, b"x").silence().is_some(),
             "600 s were granted: {back:?}"
         );
-        assert_eq!(next.server.gauges().allocations, 0, "and so to the allocation: {back:?}");
+        assert_eq!(next.server.gauges().allocations, 0, "and the allocation ends, too: {back:?}");
         assert!(next.pool.is_full());
     }
 }
 
 #[test]
 fn h49_what_was_granted_is_not_shortened_by_a_restore() {
-    // The configuration has become stricter, the client has refreshed one of two addresses for
-    // less, and the records go on and on.
+    // The configuration is stricter, the client has refreshed one of two addresses for less, and
+    // the record is restored several times.
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.allocate_both(&mut lab);
     client.refresh(&mut lab, 3600);
@@ -221,7 +221,7 @@ fn h47_changes_that_were_given_up_are_asked_for_and_an_offer_covers_them() {
         for _ in 0..4200 {
             client.allocate(lab);
             client.refresh(lab, 0);
-            // Whoever asks for changes goes by this number.
+            // The caller asks for changes while this number is not zero.
             assert!(lab.server.unwritten() > 0);
         }
     };
@@ -234,7 +234,7 @@ fn h47_changes_that_were_given_up_are_asked_for_and_an_offer_covers_them() {
         (Some(Change::Changed(id)), None)
     );
     assert_eq!((lab.server.offer_left(), lab.server.unwritten()), (0, 0));
-    // From then on each change is told again.
+    // From then on each change is reported again.
     stays.permit(&mut lab, &[peer(1, 1)]);
     assert_eq!(
         (lab.server.poll_change(), lab.server.poll_change()),

@@ -1,4 +1,4 @@
-//! H33: what a client is refused it is told a bounded number of times; whoever pauses is told each
+//! H33: a client is told of refusals a bounded number of times; a client that pauses is told each
 //! time.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,11 +20,10 @@ const STORM: u32 = 1_170;
 const ALLOCATE: Fill<'static> = &|w| w.put(&RequestedTransport::UDP).map(drop);
 const DENIED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)), 7);
 
-/// What a test changes of the server.
+/// The change of a test to the setup.
 type Change = fn(&mut Setup);
 
-/// How many of a storm's requests over ten seconds are answered with each code, and how many met
-/// silence.
+/// Sends a storm of requests over ten seconds; the number of answers, each of which has this code.
 fn storm(lab: &mut Lab, mut ask: impl FnMut(&mut Lab) -> Reaction, code: u16) -> u32 {
     let mut answered = 0;
     for _ in 0..STORM {
@@ -76,7 +75,7 @@ fn h33_a_refused_request_that_is_repeated_without_pause_is_answered_70_times_in_
             client.allocate(&mut lab);
             let answered = storm(&mut lab, |lab| client.ask_once(lab, method, fill), code);
             assert!((64..=75).contains(&answered), "{what} over {transport:?}: {answered}");
-            // What is not refused is answered all the time.
+            // Requests that succeed are always answered.
             assert_eq!(client.permit(&mut lab, &[peer(1, 1)]), None, "{what}");
             assert_eq!(client.refresh(&mut lab, 600).error(), None, "{what}");
         }
@@ -84,7 +83,7 @@ fn h33_a_refused_request_that_is_repeated_without_pause_is_answered_70_times_in_
 }
 
 #[test]
-fn h33_so_it_is_without_an_allocation() {
+fn h33_the_same_holds_without_an_allocation() {
     let refused: [(&str, u16, Method, Fill<'_>, Change); 7] = [
         ("no allocation", 437, Method::REFRESH, &|_| Ok(()), |_| ()),
         (
@@ -148,7 +147,7 @@ fn h33_a_stale_nonce_that_is_never_mended_is_answered_70_times_in_ten_seconds() 
     for transport in [Transport::Udp, Transport::Tcp] {
         let (mut lab, mut client) = (Lab::default(), Client::at(client(1, 1), transport));
         client.allocate(&mut lab);
-        // As behind a balancer whose nodes do not know each other's nonces.
+        // As behind a load balancer whose nodes do not know each other's nonces.
         lab.command(Command::SetNonceKeys(Box::new(NonceKeys::new(
             NonceKey::new(&[9; 32]),
             None,
@@ -164,7 +163,7 @@ fn h33_a_stale_nonce_that_is_never_mended_is_answered_70_times_in_ten_seconds() 
         assert_eq!(
             client.refresh(&mut lab, 600).error(),
             None,
-            "the nonce of the next 438 is good"
+            "the nonce of the next 438 is valid"
         );
     }
 }
@@ -238,7 +237,7 @@ fn h11_no_stranger_spends_the_budget_of_an_allocation() {
     };
     forge(&|_| ());
     for nonce in &nonces {
-        for name in ["alice", "bob", "nobody"] {
+        for name in ["alice", "bob", "trudy"] {
             let wrong = IntegrityKey::new(b"a guess");
             forge(&|w| {
                 w.put(&Username(name))
@@ -252,7 +251,7 @@ fn h11_no_stranger_spends_the_budget_of_an_allocation() {
             });
         }
     }
-    // Another user, who knows his own password, is refused at his own expense.
+    // Refusals of another user, with a valid password, count against that user.
     let mut bob = alice.clone().named("bob", "builder");
     for _ in 0..200 {
         let _ = bob.ask_once(&mut lab, Method::REFRESH, &|_| Ok(()));

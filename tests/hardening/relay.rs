@@ -44,7 +44,7 @@ fn h10_an_unauthenticated_datagram_leaves_no_state_behind() {
 }
 
 #[test]
-fn h11_one_answer_to_who_has_shown_nothing_is_at_most_2_6_times_its_request() {
+fn h11_an_answer_to_an_unproven_client_is_at_most_2_6_times_its_request() {
     for realm in ["r", "example.org", "turn.example.org", "twenty-bytes.example"] {
         let mut lab = Lab::with(|setup| setup.realm = realm);
         for (from, around) in [(client(1, 1), 20 + 8), (client_v6(1, 1), 40 + 8)] {
@@ -119,7 +119,7 @@ fn h12_nothing_unauthenticated_changes_an_allocation() {
     assert!(alice.send_channel(&mut lab, 0x4000, b"x").to_peer().is_some());
     assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some());
     lab.pass_seconds(600);
-    assert_eq!(lab.server.gauges().allocations, 0, "its lifetime is what it was");
+    assert_eq!(lab.server.gauges().allocations, 0, "its lifetime is unchanged");
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn h52_allocations_that_expire_together_end_in_several_turns() {
         assert!(
             lab.server.gauges().allocations == 0
                 || lab.server.poll_timeout().is_some_and(|at| at <= now.monotonic),
-            "the rest is due"
+            "the others are due at once"
         );
         turns += 1;
     }
@@ -307,7 +307,7 @@ fn h33_refreshing_again_and_again_fills_no_table() {
 }
 
 #[test]
-fn h33_a_source_prefix_holds_so_many_allocations() {
+fn h33_allocations_per_source_prefix_are_limited() {
     let limits = Limits { allocations_per_prefix: 2, ..Limits::default() };
     let mut lab = Lab::with(|setup| setup.limits = limits);
     let allocate = |lab: &mut Lab, from: SocketAddr| {
@@ -318,7 +318,7 @@ fn h33_a_source_prefix_holds_so_many_allocations() {
         assert_eq!(codes, [None, None, Some(486)], "an IPv4 address");
     }
     let codes = [1, 2, 3].map(|host| allocate(&mut lab, client_v6(host, 1)));
-    assert_eq!(codes, [None, None, Some(486)], "a /64: another host of it is no other prefix");
+    assert_eq!(codes, [None, None, Some(486)], "a /64: another host in it has the same prefix");
     assert_eq!(allocate(&mut lab, "[2001:db8:0:1::1]:1".parse().unwrap()), None);
     assert_eq!(lab.server.gauges().prefixes, 4);
     lab.pass_seconds(600);
@@ -394,7 +394,7 @@ fn h23_junk_from_a_client_with_an_allocation_is_silence() {
 }
 
 #[test]
-fn h28_a_wrong_fingerprint_is_silence_whoever_sends_it() {
+fn h28_a_wrong_fingerprint_is_silence_for_every_client() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.fingerprint = true;
     client.allocate(&mut lab);
@@ -428,7 +428,7 @@ fn h33_one_call_ends_a_bounded_number_of_allocations() {
         let ended = before - lab.server.gauges().allocations;
         assert!(ended <= 1024, "{ended} in one call, while packets wait");
         calls += 1;
-        assert!(calls < 100, "each call gets on");
+        assert!(calls < 100, "each call makes progress");
     }
     lab.time_out();
     assert!(lab.pool.is_full() && lab.ended.len() == usize::from(MANY));

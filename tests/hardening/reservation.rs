@@ -1,4 +1,4 @@
-//! Row H32, and what else ports that are asked for in pairs could do to the pool.
+//! Row H32, and other effects of port pairs on the pool.
 
 use causeway_relay::{BindFailure, Discard};
 use causeway_tests::{Client, Fill, Lab, Reaction};
@@ -117,7 +117,7 @@ fn h30_every_way_out_of_a_dual_allocation_gives_both_ports_back() {
         }
         assert_eq!(lab.ended.len(), 3);
     }
-    // It ends while the second socket is being bound.
+    // The allocation ends while the second socket is being bound.
     let (mut lab, mut client) = (Lab::default(), Client::tcp(1));
     client.fetch_nonce(&mut lab);
     lab.pool.hold = true;

@@ -1,5 +1,5 @@
-//! H16 and H49: a credential that comes back with a record counts only once a present secret, or
-//! the configuration, knows it.
+//! H16 and H49: a credential from a restored record is valid only after a present secret, or the
+//! configuration, confirms it.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn restart(lab: &mut Lab, change: impl FnOnce(&mut Setup)) -> Lab {
     lab.succeed()
 }
 
-/// A client of a credential that the secret `north` has minted.
+/// A client with a credential that was derived from the secret `north`.
 fn minted(lab: &Lab) -> Client {
     Client::udp(1).with_rest(b"north", lab.unix() + 3000, "alice")
 }
@@ -41,7 +41,7 @@ fn all_are(lab: &mut Lab, client: &mut Client, code: Option<u16>) {
 }
 
 #[test]
-fn h49_a_removed_rest_secret_ends_what_it_minted_at_the_next_request_after_a_restore() {
+fn h49_a_removed_rest_secret_revokes_its_credentials_after_a_restore() {
     let mut lab = Lab::default();
     let mut client = minted(&lab);
     let relayed = client.allocate(&mut lab);
@@ -50,7 +50,7 @@ fn h49_a_removed_rest_secret_ends_what_it_minted_at_the_next_request_after_a_res
     all_are(&mut rotated, &mut client, Some(401));
     assert!(
         rotated.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some(),
-        "what it had runs out by itself"
+        "permissions and channels expire by themselves"
     );
     rotated.pass_seconds(600);
     assert!(rotated.pool.is_full());
@@ -61,7 +61,7 @@ fn h49_a_removed_rest_secret_ends_what_it_minted_at_the_next_request_after_a_res
 }
 
 #[test]
-fn h49_a_secret_that_is_taken_away_at_run_time_ends_what_it_minted_too() {
+fn h49_a_secret_removed_at_run_time_revokes_its_credentials_too() {
     let mut lab = Lab::default();
     let mut client = minted(&lab);
     client.allocate(&mut lab);
@@ -112,7 +112,7 @@ fn h16_grace_holds_for_a_restored_credential_as_for_any() {
 }
 
 #[test]
-fn h49_a_user_who_is_gone_from_the_configuration_is_not_let_in_after_a_restore() {
+fn h49_a_user_removed_from_the_configuration_is_refused_after_a_restore() {
     for further_source in [false, true] {
         let mut lab = Lab::with(|setup| setup.further_source = further_source);
         let mut client = Client::udp(1);
@@ -136,7 +136,7 @@ fn h49_a_user_who_is_gone_from_the_configuration_is_not_let_in_after_a_restore()
 }
 
 #[test]
-fn h49_while_the_secrets_of_the_store_are_not_known_a_restored_minted_credential_waits() {
+fn h49_a_restored_credential_waits_for_the_secrets_of_the_store() {
     let mut lab = Lab::with(|setup| setup.further_source = true);
     let mut client = minted(&lab);
     client.allocate(&mut lab);
@@ -174,7 +174,7 @@ fn h45_while_the_store_is_away_a_restored_user_of_it_goes_on() {
 }
 
 #[test]
-fn h49_an_expiry_that_is_no_seconds_lets_nobody_in_and_says_so() {
+fn h49_an_expiry_that_is_not_in_seconds_is_refused_with_its_reason() {
     let mut lab = Lab::default();
     for (expiry, reason) in [
         ((lab.unix() + 100).to_string(), None),
@@ -194,7 +194,7 @@ fn h49_an_expiry_that_is_no_seconds_lets_nobody_in_and_says_so() {
             lab.server.handle_client(lab.now(), &client.five_tuple, &request, &mut [0; 1500]);
         let refusal = verdict.respond().and_then(|respond| respond.refusal);
         assert_eq!(refusal.map(Refusal::reason), reason, "{expiry}");
-        // A guess gets no other word for it.
+        // A guessed password gets the same answer.
         let guess = client.named(&username, "guess");
         let request = guess.signed(TransactionId([7; 12]), Method::ALLOCATE, ALLOCATE);
         let refused = lab.client_sends(&guess.five_tuple, &request);

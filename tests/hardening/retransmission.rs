@@ -22,14 +22,14 @@ fn h36_a_retransmitted_allocate_gets_the_same_answer() {
     assert_eq!(
         (later.relayed(), later.lifetime()),
         (first.relayed(), Some(770)),
-        "LIFETIME may tell what is left"
+        "LIFETIME may be the remaining time"
     );
     assert_eq!((lab.server.gauges().allocations, lab.quota.total()), (1, 1));
 }
 
 #[test]
 fn h36_an_allocate_under_the_id_of_the_one_that_was_challenged_is_another_request() {
-    // As libjuice sends it.
+    // libjuice does this.
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     let id = client.next_transaction();
     let fill: Fill<'_> = &|w| w.put(&RequestedTransport::UDP).map(drop);
@@ -48,7 +48,7 @@ fn h36_an_allocate_under_the_id_of_the_one_that_was_challenged_is_another_reques
     assert_eq!(
         (again.error(), lab.server.gauges().allocations),
         (Some(401), 1),
-        "a late first one does no harm"
+        "a late copy of the first request does no harm"
     );
 }
 
@@ -67,7 +67,7 @@ fn h36_a_retransmission_that_overtakes_the_port_is_answered_once() {
 }
 
 #[test]
-fn h36_somebody_elses_transaction_id_is_no_retransmission() {
+fn h36_another_clients_transaction_id_is_no_retransmission() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.fetch_nonce(&mut lab);
     let id = client.next_transaction();

@@ -38,7 +38,7 @@ fn h15_64_kib_of_attributes_cost_little() {
             start.elapsed()
         })
         .min();
-    // Some 0.1 ms where it is optimised; quadratic behaviour would cost seconds.
+    // About 0.1 ms in an optimised build; quadratic behaviour would cost seconds.
     assert!(best < Some(Duration::from_millis(50)), "{best:?}");
 }
 
@@ -68,7 +68,7 @@ fn h20_what_follows_message_integrity_is_ignored() {
     let key = IntegrityKey::new(KEY);
     let bytes = write(|writer| {
         writer.put(&Priority(1)).unwrap().integrity(&key).unwrap();
-        // Appended by somebody who does not have the key.
+        // Appended by an attacker without the key.
         writer.put(&Priority(2)).unwrap();
         writer.put(&XorPeerAddress("192.0.2.1:1".parse().unwrap())).unwrap();
         writer.put_raw(AttributeType(0x7FFF), &[]).unwrap();
@@ -143,7 +143,7 @@ fn h22_every_pad_byte_is_zero_in_a_dirty_buffer() {
                 .unwrap();
             writer.put_raw(AttributeType(0x7FFF), text.as_bytes()).unwrap();
             writer.put(&UnknownAttributes::Kinds(&vec![0x7FFF; len])).unwrap();
-            // No list that the decoder lets through, yet nothing of the buffer may show.
+            // The decoder accepts no such list, but no byte of the old buffer may show.
             writer.put(&UnknownAttributes::Raw(text.as_bytes())).unwrap();
         });
         let mut rest = &bytes[HEADER_LEN..];
@@ -250,8 +250,8 @@ fn h24_misaligned_input_is_read() {
     }
 }
 
-/// That the comparison takes constant time is the doing of `subtle`; here: that no prefix of a MAC
-/// is enough.
+/// `subtle` makes the comparison take constant time; this test shows that no prefix of a MAC is
+/// enough.
 #[test]
 fn h25_a_mac_counts_whole() {
     let key = IntegrityKey::new(KEY);
@@ -270,8 +270,8 @@ fn h25_a_mac_counts_whole() {
 
 #[test]
 fn h25_a_truncated_mac_counts_only_where_it_may() {
-    // RFC 8489 §14.6: truncated to 16 bytes at least. Truncation changes the length that the MAC is
-    // taken over.
+    // RFC 8489 §14.6: truncated to 16 bytes at least. Truncation changes the length that the MAC
+    // covers.
     use hmac::{KeyInit, Mac};
     let mut bytes = header(Method::BINDING, 20);
     let mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(KEY)
@@ -298,8 +298,8 @@ fn h25_a_key_is_never_printed_and_is_wiped() {
             "{text}"
         );
     }
-    // What a drop could do is to wipe; that it does is `ZeroizeOnDrop` of the hash states, asserted
-    // where they are (`integrity.rs`).
+    // A drop wipes the key by `ZeroizeOnDrop` of the hash states; `integrity.rs` asserts that they
+    // have it.
     assert!(std::mem::needs_drop::<IntegrityKey>());
 }
 
@@ -365,7 +365,7 @@ fn h27_what_a_length_cannot_say_is_refused() {
     assert_eq!(writer.put(&AlternateDomain(&long[..256])).err(), Some(EncodeError::TooLong));
     let error = ErrorCodeAttribute { code: ErrorCode::SERVER_ERROR, reason: &long };
     assert_eq!(writer.put(&error).err(), Some(EncodeError::TooLong));
-    // The longest that there is; then nothing more.
+    // The longest attribute; then there is no room for another.
     writer.put(&Data(&vec![7; 65_528])).unwrap();
     assert_eq!(writer.put(&Data(&[])).err(), Some(EncodeError::TooLong));
     assert_eq!(writer.fingerprint().err(), Some(EncodeError::TooLong));
@@ -377,7 +377,7 @@ fn h27_what_a_length_cannot_say_is_refused() {
     );
 }
 
-/// What fills a buffer before it is written to.
+/// The byte that fills a buffer before a message is written to it.
 const DIRT: u8 = 0xDD;
 
 fn write(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! The codec by itself.
+//! The codec reads what it writes, and no bytes harm it.
 
 use causeway_wire::{ChannelData, ChannelRange, EncodeError, Message as Decoded, padded};
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ proptest! {
         let size = (whole.len() as f64 * part) as usize;
         let mut buffer = vec![0xDD; size];
         prop_assert_eq!(message.write_into(&mut buffer), Err(EncodeError::NoSpace));
-        // What had been written by then is a message still.
+        // The attributes written before still form a message.
         if size >= 20 {
             let len = 20 + usize::from(u16::from_be_bytes([buffer[2], buffer[3]]));
             prop_assert!(Decoded::decode(&buffer[..len]).is_ok());
@@ -55,7 +55,12 @@ proptest! {
     }
 
     #[test]
-    fn random_attributes_are_no_harm(kinds in proptest::collection::vec((0u16..0x40, any::<bool>(), proptest::collection::vec(any::<u8>(), 0..40)), 0..20)) {
+    fn random_attributes_are_no_harm(
+        kinds in proptest::collection::vec(
+            (0u16..0x40, any::<bool>(), proptest::collection::vec(any::<u8>(), 0..40)),
+            0..20,
+        ),
+    ) {
         let mut body = Vec::new();
         for (low, optional, value) in kinds {
             body.extend((low | u16::from(optional) << 15).to_be_bytes());
@@ -102,8 +107,10 @@ proptest! {
         let mut bytes = ChannelData::header(channel, u16::try_from(data.len()).unwrap()).to_vec();
         bytes.extend(&data);
         bytes.extend(vec![0; behind]);
-        prop_assert_eq!(ChannelData::decode(&bytes, range), Ok(ChannelData { channel, data: &data }));
-        prop_assert!(data.is_empty() || ChannelData::decode(&bytes[..3 + data.len()], range).is_err());
+        let written = ChannelData { channel, data: &data };
+        prop_assert_eq!(ChannelData::decode(&bytes, range), Ok(written));
+        let cut = &bytes[..3 + data.len()];
+        prop_assert!(data.is_empty() || ChannelData::decode(cut, range).is_err());
         prop_assert_eq!((data.len() + ChannelData::stream_padding(data.len())) % 4, 0);
     }
 }

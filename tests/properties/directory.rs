@@ -1,4 +1,4 @@
-//! A directory that is told of changes only, and still knows everything.
+//! A directory that learns only of changes is still complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use causeway_relay::{AllocationRecord, Change};
 use causeway_tests::Lab;
 
-/// What is kept of an allocation, with the Unix times at which it expires.
+/// The record of an allocation, with the Unix times at which its parts expire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     relayed: Vec<SocketAddr>,
@@ -21,14 +21,15 @@ struct Entry {
 pub(crate) struct Directory(BTreeMap<u64, Entry>);
 
 impl Directory {
-    /// Takes in what the server says has changed.
+    /// Applies the changes that the server reports.
     pub(crate) fn follow(&mut self, lab: &mut Lab) {
         while let Some(change) = lab.server.poll_change() {
             match change {
                 Change::Everything => *self = Self::of(lab),
                 Change::Ended(record) => _ = self.0.remove(&record),
                 Change::Changed(id) => {
-                    let record = lab.server.export(lab.now(), id).expect("what has changed stands");
+                    let record =
+                        lab.server.export(lab.now(), id).expect("a changed allocation exists");
                     self.0.insert(record.id, Entry::new(&record, lab));
                 }
             }
@@ -40,7 +41,7 @@ impl Directory {
     pub(crate) fn agrees(&mut self, lab: &Lab) {
         let now = lab.now().unix;
         for entry in self.0.values_mut() {
-            // What expires by itself is no change.
+            // An expiry is not reported as a change.
             entry.permissions.retain(|(_, expires)| *expires > now);
             entry.channels.retain(|(_, _, expires)| *expires > now);
         }

@@ -1,4 +1,4 @@
-//! A whole message, owned: what is written by one codec and read by another.
+//! A whole message, owned: one codec writes it, and another reads it.
 
 use causeway_wire::attribute::AttributeType as Kind;
 use causeway_wire::{
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::value::{Value, value};
 
-/// The password whose bytes are the key, of characters that no preparation of strings changes.
+/// The password whose bytes are the key. String preparation does not change its characters.
 pub(crate) const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
 /// A failure is printed with its smallest input, which becomes a test or a seed of the fuzz corpus;
@@ -28,7 +28,7 @@ pub(crate) struct Message {
     pub(crate) fingerprint: bool,
 }
 
-/// Any message of attributes that each stand in it once.
+/// Any message whose attributes occur once each.
 pub(crate) fn message(text: &'static str) -> impl Strategy<Value = Message> {
     let class = proptest::sample::select(
         &[Class::Request, Class::Indication, Class::SuccessResponse, Class::ErrorResponse][..],
@@ -45,7 +45,7 @@ pub(crate) fn message(text: &'static str) -> impl Strategy<Value = Message> {
 }
 
 impl Message {
-    /// Writes it with the codec under test into `buffer`: its length.
+    /// Writes it with the codec under test into `buffer`; its length.
     pub(crate) fn write_into(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
         let mut writer = MessageWriter::new(
             buffer,

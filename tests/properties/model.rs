@@ -1,5 +1,5 @@
-//! A TURN server written from RFC 8656 alone, without a look at `relay`, and without haste: plain
-//! lists, linear scans, whole seconds.
+//! A TURN server written from RFC 8656 alone, without a look at `relay` and without regard for
+//! speed: plain lists, linear scans, whole seconds.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -28,20 +28,20 @@ pub(crate) struct Allocation {
     pub(crate) relays: Vec<Relay>,
     permissions: Vec<(IpAddr, u64)>,
     channels: Vec<(u16, SocketAddr, u64)>,
-    /// Channels to denied peers, where those are ignored.
+    /// Channels to denied peers, when the configuration ignores these.
     ignored: Vec<(u16, SocketAddr, u64)>,
 }
 
-/// One relayed address.
+/// One relayed address of an allocation.
 #[derive(Clone, Debug)]
 pub(crate) struct Relay {
     pub(crate) ipv6: bool,
     expires: u64,
-    /// Once the server has told it.
+    /// Known once the server has answered.
     pub(crate) address: Option<SocketAddr>,
 }
 
-/// A port that is reserved for a user.
+/// A port that a user has reserved.
 #[derive(Clone, Debug)]
 struct Reservation {
     token: Token,
@@ -77,8 +77,8 @@ impl Model {
         self.allocations.retain(|_, allocation| !allocation.relays.is_empty());
     }
 
-    /// Another server takes over: what only the answers of the one before knew is forgotten, and so
-    /// are its reservations.
+    /// Another server takes over. It does not know the answers of the one before, or its
+    /// reservations.
     pub(crate) fn take_over(&mut self) {
         self.reservations.clear();
         for allocation in self.allocations.values_mut() {
@@ -88,7 +88,7 @@ impl Model {
         }
     }
 
-    /// The server has told the addresses, and a token for the port after the first.
+    /// The server has answered with the addresses, and a token for the port after the first.
     pub(crate) fn told(
         &mut self,
         five_tuple: usize,
@@ -113,7 +113,7 @@ impl Model {
         allocation.token_is_new = false;
     }
 
-    /// Ports that are lent, to allocations and to reservations.
+    /// Number of ports in use, by allocations and reservations.
     pub(crate) fn lent(&self) -> usize {
         self.allocations.values().map(|allocation| allocation.relays.len()).sum::<usize>()
             + self.reservations.len()
@@ -133,7 +133,7 @@ impl Model {
         (FIRST_PORT..FIRST_PORT + PORTS as u16).filter(is_free).collect()
     }
 
-    /// Another policy: who is denied from now on.
+    /// Sets another policy: the peers that are denied from now on.
     pub(crate) fn deny(&mut self, denied: Vec<IpAddr>) {
         for allocation in self.allocations.values_mut() {
             allocation.permissions.retain(|(ip, _)| !denied.contains(ip));
@@ -152,7 +152,7 @@ impl Model {
         self.count(|expires| expires > self.now)
     }
 
-    /// Those, and the ones that may not have been cleared yet.
+    /// Those, and the expired ones that may not have been cleared yet.
     pub(crate) fn remembered(&self) -> (usize, usize) {
         self.count(|expires| expires + 61 > self.now)
     }
@@ -267,7 +267,7 @@ impl Model {
         Ok(success)
     }
 
-    /// The families that there are ports of, and the one of two that there is none of.
+    /// The families with a free port, and the one of two that has none.
     fn find(&mut self, user: usize, what: What) -> Result<(Vec<bool>, Option<bool>), u16> {
         let found =
             |ipv6: bool, is_there: bool| if is_there { Ok((vec![ipv6], None)) } else { Err(508) };

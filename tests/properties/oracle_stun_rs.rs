@@ -1,4 +1,4 @@
-//! stun-rs 0.1.11.
+//! The codec of stun-rs 0.1.11, as an oracle for ours.
 
 use causeway_wire::Class;
 use causeway_wire::attribute::{AddressFamily as Family, AttributeType as Kind};
@@ -26,7 +26,7 @@ use crate::message::{Message, PASSWORD};
 use crate::oracles::Reading;
 use crate::value::Value;
 
-/// Types that it does not know.
+/// Attribute types that stun-rs does not know.
 pub(crate) const KNOWS_NOT: &[Kind] = &[
     Kind::SOURCE_ADDRESS,
     Kind::CHANGED_ADDRESS,
@@ -107,8 +107,8 @@ fn value(attribute: &StunAttribute) -> Value {
         A::RequestedTrasport(transport) => Value::Transport(transport.protocol().as_u8()),
         A::ReservationToken(token) => Value::Token(token.token().try_into().unwrap()),
         A::Icmp(icmp) => {
-            // It reads the figure of RFC 8656 §18.13 as drawn, 7 and 9 bits; the sixteen bits are
-            // the same.
+            // It reads the figure of RFC 8656 §18.13 as drawn, 7 and 9 bits; the 16 bits are the
+            // same.
             let [icmp_type, code] =
                 (u16::from(icmp.icmp_type().get()) << 9 | icmp.icmp_code().get()).to_be_bytes();
             Value::Icmp(icmp_type, code, icmp.error_data().try_into().unwrap())
@@ -138,8 +138,8 @@ pub(crate) fn restrict(message: &mut Message) {
     }
 }
 
-/// Whether it can write this: not what it does not know, a USERHASH only from a name and a realm,
-/// and of protocols UDP alone.
+/// Whether it can write this: only types that it knows, USERHASH only from a name and a realm, and
+/// of protocols only UDP.
 pub(crate) fn writes(value: &Value) -> bool {
     match value {
         Value::Raw(..) | Value::Userhash(_) => false,

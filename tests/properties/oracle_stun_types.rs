@@ -1,4 +1,4 @@
-//! stun-types 2.0 with turn-types 0.7 for TURN's attributes.
+//! The codec of stun-types 2.0, with turn-types 0.7 for TURN's attributes, as an oracle for ours.
 
 use std::net::SocketAddr;
 
@@ -151,8 +151,8 @@ fn of<A: for<'a> AttributeFromRaw<'a>>(raw: &RawAttribute<'_>) -> A {
     A::from_raw_ref(raw).unwrap()
 }
 
-/// Leaves out what it refuses: ADDITIONAL-ADDRESS-FAMILY for IPv4, which no client may send (RFC
-/// 8656 §18.11), but a server has to read in order to answer it.
+/// Leaves out ADDITIONAL-ADDRESS-FAMILY for IPv4, which it refuses. No client may send it (RFC 8656
+/// §18.11), but a server must read it in order to answer.
 pub(crate) fn restrict(message: &mut Message) {
     message
         .values
@@ -242,7 +242,7 @@ fn put_address(
         Kind::XOR_PEER_ADDRESS => add(&turn::XorPeerAddress::new(address, id)),
         Kind::XOR_RELAYED_ADDRESS => add(&turn::XorRelayedAddress::new(address, id)),
         Kind::ALTERNATE_SERVER => add(&AlternateServer::new(address)),
-        // The others have the form of MAPPED-ADDRESS, and no type of their own.
+        // The others have the form of MAPPED-ADDRESS, but no type of their own.
         kind => add(&MappedSocketAddr::new(address).to_raw(kind.0.into())),
     }
 }

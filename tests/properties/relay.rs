@@ -23,20 +23,20 @@ const CLIENTS: usize = 6;
 #[derive(Clone, Debug)]
 enum Step {
     Ask(usize, Ask),
-    /// The client's last request arrives once more.
+    /// The client's last request arrives again.
     Again(usize),
     Send(usize, SocketAddr, usize),
     SendChannel(usize, u16, usize),
     FromPeer(usize, SocketAddr, usize),
     /// ICMP of this type about this peer.
     Icmp(usize, SocketAddr, u8),
-    /// An Allocate with the token that was told last, or another.
+    /// An Allocate with the last token, or with another.
     Claim(usize, bool),
     Gone(usize),
     Pass(u64),
     /// Hosts below this one are denied as peers.
     Deny(u8),
-    /// Another server takes all allocations over.
+    /// Another server takes over all allocations.
     TakeOver,
 }
 
@@ -44,7 +44,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn rfc8656_the_server_agrees_with_a_naive_model(modes in modes(), steps in prop::collection::vec(step(false), 1..120)) {
+    fn rfc8656_the_server_agrees_with_a_naive_model(
+        modes in modes(),
+        steps in prop::collection::vec(step(false), 1..120),
+    ) {
         run(0, modes, &steps);
     }
 
@@ -52,7 +55,9 @@ proptest! {
     fn rfc8656_the_server_agrees_with_a_naive_model_after_weeks_and_months(
         modes in modes(),
         before in 0..1_200u64,
-        round in prop::sample::select(&[1u64 << 31, 1 << 32, 3 << 31, 1 << 33, 24 * 24 * 3_600_000]),
+        round in prop::sample::select(
+            &[1u64 << 31, 1 << 32, 3 << 31, 1 << 33, 24 * 24 * 3_600_000],
+        ),
         steps in prop::collection::vec(step(false), 1..80),
     ) {
         run((round / 1_000).saturating_sub(before), modes, &steps);
@@ -72,12 +77,12 @@ struct Both {
     lab: Lab,
     model: Model,
     clients: Vec<(Client, Who)>,
-    /// Of each client: its last request, as bytes, as a request, and its number.
+    /// The last request of each client: its bytes, the request, and its number.
     last: Vec<Option<(Vec<u8>, Ask, u64)>>,
     requests: u64,
-    /// The token that was told last.
+    /// The last token that an answer contained.
     token: request::Token,
-    /// What a directory that outlives the process would hold by now.
+    /// The records that a directory outside the process would have.
     directory: Directory,
 }
 
@@ -89,8 +94,8 @@ fn modes() -> impl Strategy<Value = Modes> {
     (permission, prop::sample::select(&[DeniedPeers::Refuse, DeniedPeers::Ignore]))
 }
 
-/// Has both take all steps, the first of them at this uptime in seconds: milliseconds in four bytes
-/// begin anew after 49 days, and change sides after 24.
+/// Takes all steps with both, the first at this uptime in seconds. Milliseconds in four bytes wrap
+/// after 49 days, and a signed difference after 24.
 fn run(uptime: u64, modes: Modes, steps: &[Step]) {
     let mut both = Both::new(modes);
     both.take(&Step::Pass(uptime));
@@ -102,7 +107,11 @@ fn run(uptime: u64, modes: Modes, steps: &[Step]) {
     }
     both.lab.pass_seconds(model::MAX_LIFETIME + 61);
     let gauges = both.lab.server.gauges();
-    assert_eq!(gauges, causeway_relay::Gauges::default(), "when all have ended nothing is left");
+    assert_eq!(
+        gauges,
+        causeway_relay::Gauges::default(),
+        "the server is empty after all allocations have ended"
+    );
     assert!(both.lab.pool.is_full() && both.lab.quota.total() == 0);
     assert_eq!(both.lab.server.poll_timeout(), None);
 }
@@ -224,7 +233,7 @@ impl Both {
         assert_eq!(reaction.silence().is_some(), to.is_none());
     }
 
-    /// The client's relayed address of the peer's family; the other one if that is all there is.
+    /// The client's relayed address of the peer's family, or else its other one.
     fn relayed(&self, index: usize, peer: SocketAddr) -> Option<SocketAddr> {
         let relays = &self.model.allocations.get(&self.clients[index].1.five_tuple)?.relays;
         relays
@@ -245,9 +254,10 @@ impl Both {
         let Reaction::Notice { to, bytes } = reaction else { panic!("{reaction:?}") };
         let message = Message::decode(&bytes).expect("a Data indication");
         assert_eq!((to, message.attribute()), (client.five_tuple, Ok(Some(XorPeerAddress(peer)))));
-        assert!(
-            matches!(message.attribute(), Ok(Some(Icmp { icmp_type, code: 4, .. })) if icmp_type == kind)
-        );
+        let Ok(Some(Icmp { icmp_type, code, .. })) = message.attribute() else {
+            panic!("{message:?}")
+        };
+        assert_eq!((icmp_type, code), (kind, 4));
     }
 
     fn receive(&mut self, index: usize, peer: SocketAddr, len: usize) {
@@ -291,7 +301,7 @@ impl Both {
     }
 }
 
-/// A client, and who it is to the model: three hosts, each over UDP and TCP; the last one shares
+/// A client, and its identity in the model: three hosts, each over UDP and TCP. The last one shares
 /// the 5-tuple of the first, as another user.
 fn both_views(index: usize, lab: &mut Lab) -> (Client, Who) {
     let (place, user) = if index == CLIENTS - 1 { (0, 1) } else { (index, index % 2) };
@@ -300,7 +310,7 @@ fn both_views(index: usize, lab: &mut Lab) -> (Client, Who) {
     let mut client = Client::at(client(place as u8 / 2, 1), transport).named(name, password);
     client.fetch_nonce(lab);
     for _ in 0..1000 * index {
-        // Clients of one 5-tuple draw their transaction ids apart.
+        // Clients of one 5-tuple use different transaction ids.
         client.next_transaction();
     }
     (client, Who { five_tuple: place, prefix: place / 2, user })
@@ -378,22 +388,42 @@ fn step(takes_over: bool) -> impl Strategy<Value = Step> {
         6 => (who.clone(), ask()).prop_map(|(who, ask)| Step::Ask(who, ask)),
         2 => (who.clone(), allocate()).prop_map(|(who, ask)| Step::Ask(who, ask)),
         1 => who.clone().prop_map(Step::Again),
-        3 => (who.clone(), a_peer(), 0..9usize).prop_map(|(who, peer, len)| Step::Send(who, peer, len)),
-        3 => (who.clone(), number(), 0..9usize).prop_map(|(who, number, len)| Step::SendChannel(who, number, len)),
-        3 => (who.clone(), a_peer(), 0..9usize).prop_map(|(who, peer, len)| Step::FromPeer(who, peer, len)),
-        2 => (who.clone(), a_peer(), prop::sample::select(vec![0u8, 1, 2, 3, 3, 4, 11, 11, 12])).prop_map(|(who, peer, kind)| Step::Icmp(who, peer, kind)),
+        3 => (who.clone(), a_peer(), 0..9usize)
+            .prop_map(|(who, peer, len)| Step::Send(who, peer, len)),
+        3 => (who.clone(), number(), 0..9usize)
+            .prop_map(|(who, number, len)| Step::SendChannel(who, number, len)),
+        3 => (who.clone(), a_peer(), 0..9usize)
+            .prop_map(|(who, peer, len)| Step::FromPeer(who, peer, len)),
+        2 => (who.clone(), a_peer(), prop::sample::select(vec![0u8, 1, 2, 3, 3, 4, 11, 11, 12]))
+            .prop_map(|(who, peer, kind)| Step::Icmp(who, peer, kind)),
         1 => (who.clone(), any::<bool>()).prop_map(|(who, last)| Step::Claim(who, last)),
         1 => who.prop_map(Step::Gone),
-        3 => prop_oneof![0..10u64, Just(1), Just(29), Just(30), Just(299), Just(300), Just(301), Just(600), 0..700u64].prop_map(Step::Pass),
+        3 => seconds().prop_map(Step::Pass),
         1 => (1..4u8).prop_map(Step::Deny),
-        u32::from(takes_over) * 3 + 1 => Just(if takes_over { Step::TakeOver } else { Step::Pass(1) }),
+        u32::from(takes_over) * 3 + 1 =>
+            Just(if takes_over { Step::TakeOver } else { Step::Pass(1) }),
+    ]
+}
+
+fn seconds() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0..10u64,
+        Just(1),
+        Just(29),
+        Just(30),
+        Just(299),
+        Just(300),
+        Just(301),
+        Just(600),
+        0..700u64
     ]
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
     prop_oneof![
         1 => allocate(),
-        2 => (any::<Option<bool>>(), lifetime()).prop_map(|(ipv6, lifetime)| Ask::Refresh { ipv6, lifetime }),
+        2 => (any::<Option<bool>>(), lifetime())
+            .prop_map(|(ipv6, lifetime)| Ask::Refresh { ipv6, lifetime }),
         1 => any::<bool>().prop_map(|ipv6| Ask::Refresh { ipv6: Some(ipv6), lifetime: Some(0) }),
         3 => prop::collection::vec(a_peer(), 0..4).prop_map(|peers| Ask::Permit { peers }),
         4 => (number(), a_peer()).prop_map(|(number, peer)| Ask::Bind { number, peer }),
@@ -422,7 +452,11 @@ fn a_peer() -> impl Strategy<Value = SocketAddr> {
     prop_oneof![
         8 => (1..5u8, 1..3u16).prop_map(|(host, port)| peer(host, port)),
         4 => (1..4u16, 1..3u16).prop_map(|(host, port)| peer_v6(host, port)),
-        1 => prop::sample::select(vec!["20.0.0.1:0", "10.1.1.1:1", "127.0.0.1:1", "[::1]:1", "[::ffff:20.0.0.1]:1"])
+        1 => prop::sample::select(&DENIED[..])
             .prop_map(|address| address.parse().expect("an address")),
     ]
 }
+
+/// Peers that are denied whatever the policy says.
+const DENIED: [&str; 5] =
+    ["20.0.0.1:0", "10.1.1.1:1", "127.0.0.1:1", "[::1]:1", "[::ffff:20.0.0.1]:1"];

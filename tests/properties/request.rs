@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 /// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Who {
-    /// Number of the 5-tuple.
+    /// Index of the 5-tuple.
     pub(crate) five_tuple: usize,
-    /// Number of the source prefix.
+    /// Index of the source prefix.
     pub(crate) prefix: usize,
-    /// Number of the user.
+    /// Index of the user.
     pub(crate) user: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The framer: where a frame ends does not depend on how the stream arrives.
+//! The framer cuts a stream into the same frames, in whatever pieces the stream arrives.
 
 use causeway_wire::stream::frame_len;
 use causeway_wire::{ChannelData, ChannelRange, padded};
@@ -18,8 +18,8 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
             bytes
         },
     );
-    // Methods above 0xFF are kept off the wire (RFC 8489 §18.2), because of the other protocols'
-    // first bytes.
+    // Methods above 0xFF are not used (RFC 8489 §18.2), because of the first bytes of other
+    // protocols.
     let stun = message(".{0,127}").prop_map(|mut message| {
         message.method &= 0xFF;
         message.write()
@@ -55,7 +55,7 @@ proptest! {
         causeway_fuzz::frame(&bytes);
     }
 
-    /// Streams whose beginning is right: so the framer gets to the second frame.
+    /// Streams with a valid beginning, so that the framer reaches the second frame.
     #[test]
     fn mutated_streams_are_no_harm(
         frames in proptest::collection::vec(frame(), 1..4),

@@ -224,16 +224,20 @@ pub(crate) fn value(text: &'static str) -> impl Strategy<Value = Value> {
     let reason = || proptest::string::string_regex(text).unwrap();
     let bytes = |max: usize| proptest::collection::vec(any::<u8>(), 0..=max);
     prop_oneof![
-        4 => (of(&ADDRESSES), any::<SocketAddr>()).prop_map(|(kind, address)| Value::Address(kind, without_scope(address))),
+        4 => (of(&ADDRESSES), any::<SocketAddr>())
+            .prop_map(|(kind, address)| Value::Address(kind, without_scope(address))),
         3 => (of(&TEXTS), reason()).prop_map(|(kind, text)| Value::Text(kind, text)),
         1 => "[a-z0-9.-]{0,255}".prop_map(|text| Value::Text(Kind::ALTERNATE_DOMAIN, text)),
         2 => (of(&NUMBERS), any::<u32>()).prop_map(|(kind, number)| Value::Number(kind, number)),
-        1 => (of(&TIE_BREAKERS), any::<u64>()).prop_map(|(kind, number)| Value::TieBreaker(kind, number)),
+        1 => (of(&TIE_BREAKERS), any::<u64>())
+            .prop_map(|(kind, number)| Value::TieBreaker(kind, number)),
         1 => of(&FLAGS).prop_map(Value::Flag),
         1 => (of(&FAMILIES), family()).prop_map(|(kind, family)| Value::Family(kind, family)),
         1 => (300u16..=699, reason()).prop_map(|(code, reason)| Value::Error(code, reason)),
-        1 => (family(), 300u16..=699, reason()).prop_map(|(family, code, reason)| Value::AddressError(family, code, reason)),
-        1 => proptest::collection::btree_set(any::<u16>(), 0..20).prop_map(|kinds| Value::Unknown(kinds.into_iter().collect())),
+        1 => (family(), 300u16..=699, reason())
+            .prop_map(|(family, code, reason)| Value::AddressError(family, code, reason)),
+        1 => proptest::collection::btree_set(any::<u16>(), 0..20)
+            .prop_map(|kinds| Value::Unknown(kinds.into_iter().collect())),
         1 => (1u16..=2).prop_map(|algorithm| Value::Algorithm(algorithm, Vec::new())),
         1 => any::<bool>().prop_map(Value::Algorithms),
         1 => any::<u16>().prop_map(Value::Channel),
@@ -241,13 +245,16 @@ pub(crate) fn value(text: &'static str) -> impl Strategy<Value = Value> {
         1 => any::<bool>().prop_map(Value::EvenPort),
         1 => any::<u8>().prop_map(Value::Transport),
         1 => any::<[u8; 8]>().prop_map(Value::Token),
-        1 => any::<(u8, u8, [u8; 4])>().prop_map(|(icmp_type, code, data)| Value::Icmp(icmp_type, code, data)),
+        1 => any::<(u8, u8, [u8; 4])>()
+            .prop_map(|(icmp_type, code, data)| Value::Icmp(icmp_type, code, data)),
         1 => any::<(bool, bool)>().prop_map(|(ip, port)| Value::Change(ip, port)),
         1 => any::<u16>().prop_map(Value::ResponsePort),
         1 => (0usize..=300).prop_map(Value::Padding),
         1 => any::<[u8; 32]>().prop_map(Value::Userhash),
         1 => (0x4000u16..=0xFFFF, bytes(40))
-            .prop_filter("a type that nobody knows", |(kind, _)| Kind(*kind).name().is_none() && *kind != 0x8050)
+            .prop_filter("a type without a name", |(kind, _)| {
+                Kind(*kind).name().is_none() && *kind != 0x8050
+            })
             .prop_map(|(kind, value)| Value::Raw(Kind(kind), value)),
     ]
 }

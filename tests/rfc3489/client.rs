@@ -1,17 +1,17 @@
-//! A client of RFC 3489's time, which writes and reads each byte itself: the tests I, II and III of
-//! RFC 3489 §10.1.
+//! A client of RFC 3489's time, which writes and reads each byte itself. It performs the tests I,
+//! II and III of RFC 3489 §10.1.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::nat::Nat;
 
-/// "Clients SHOULD retransmit the request starting with an interval of 100ms" (RFC 3489 §9.3); less
-/// often than it has, on loopback.
+/// "Clients SHOULD retransmit the request starting with an interval of 100ms" (RFC 3489 §9.3). On
+/// loopback fewer retransmissions are enough.
 const TRIES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
-/// What figure 2 of RFC 3489 §10.1 ends in.
+/// The results in figure 2 of RFC 3489 §10.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
     Blocked,
@@ -50,7 +50,7 @@ pub(crate) fn discover(nat: &mut Nat, server: SocketAddr) -> Finding {
 const CHANGE_IP: u8 = 0x04;
 const CHANGE_PORT: u8 = 0x02;
 
-/// One test: a request, repeated, and its answer. As many clients did, it always sends
+/// One test: a request, retransmitted, and its answer. Like many clients, it always sends
 /// CHANGE-REQUEST.
 fn test(nat: &mut Nat, to: SocketAddr, flags: u8) -> Option<Response> {
     let port = to.port().to_be_bytes();

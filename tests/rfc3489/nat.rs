@@ -3,26 +3,26 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// What stands between the client and the server.
+/// The device between the client and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Nothing.
+    /// No device: the client has a public address.
     None,
-    /// One mapping; anybody may send to it.
+    /// One mapping; any address may send to it.
     FullCone,
-    /// One mapping; who was sent to may answer, from any port.
+    /// One mapping; an address that was sent to may answer, from any port.
     Restricted,
-    /// One mapping; from the port that was sent to.
+    /// One mapping; an address that was sent to may answer, from the same port.
     PortRestricted,
-    /// A mapping for each destination, which alone may answer.
+    /// A mapping for each destination, and only that destination may answer.
     Symmetric,
-    /// No mapping; who was sent to may answer, from that port.
+    /// No mapping; an address that was sent to may answer, from the same port.
     Firewall,
-    /// Nothing comes through.
+    /// All packets are dropped.
     Blocking,
 }
 
-/// A client's way out.
+/// A client's sockets behind the device.
 pub(crate) struct Nat {
     kind: Kind,
     mappings: Vec<Mapping>,
@@ -47,7 +47,7 @@ impl Nat {
         self.mappings.len() - 1
     }
 
-    /// The address that the client has, as it sees it.
+    /// The client's address, as it sees it.
     pub(crate) fn inside(&self) -> SocketAddr {
         match self.kind {
             Kind::None | Kind::Firewall => self.mappings[0].socket.local_addr().unwrap(),
@@ -72,7 +72,7 @@ impl Nat {
         mapping.socket.send_to(bytes, to).unwrap();
     }
 
-    /// What comes in within the time and is let through.
+    /// The next packet that arrives in time and may pass.
     pub(crate) fn receive(&mut self, limit: Duration) -> Option<(Vec<u8>, SocketAddr)> {
         let deadline = Instant::now() + limit;
         let mut buffer = [0; 2_048];

@@ -1,4 +1,4 @@
-//! A server with four endpoints, asked alone or as the running `stund`, over each transport.
+//! A server with four endpoints: the decision alone, or the running `stund`, over each transport.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -15,29 +15,29 @@ use causeway_tests::daemon::leg::Leg;
 
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What the server answers from: A1 P1, A1 P2, A2 P1, A2 P2; a single one for a server without a
+/// The addresses of the server: A1 P1, A1 P2, A2 P1, A2 P2; a single one for a server without a
 /// second address.
 pub(crate) type Endpoints = Vec<SocketAddr>;
 
-/// One that is asked.
+/// A server under test.
 pub(crate) struct Server {
-    /// What carries the requests.
+    /// The transport of the requests.
     pub(crate) over: Transport,
-    /// Where it can be asked.
+    /// The endpoints that it answers at.
     pub(crate) endpoints: Endpoints,
-    /// Of a running one: what signs whom clients take for it.
+    /// For a running `stund`: the root that signs its certificate.
     root: Option<PathBuf>,
 }
 
-/// An answer, and the way it took.
+/// An answer, and its path.
 pub(crate) struct Answered {
-    /// The message.
+    /// The answer as it arrived.
     pub(crate) bytes: Vec<u8>,
-    /// Where the request came from.
+    /// The source of the request.
     pub(crate) source: SocketAddr,
-    /// Where the answer came from.
+    /// The source of the answer.
     pub(crate) from: SocketAddr,
-    /// Where it arrived.
+    /// The address that it arrived at.
     pub(crate) to: SocketAddr,
 }
 
@@ -46,7 +46,7 @@ impl Answered {
         Message::decode(&self.bytes).unwrap()
     }
 
-    /// The error; none is success.
+    /// The error code; `None` for a success.
     pub(crate) fn error(&self) -> Option<u16> {
         let error =
             self.message().attribute::<causeway_wire::attribute::ErrorCodeAttribute<'_>>().unwrap();
@@ -74,7 +74,8 @@ pub(crate) fn each(test: impl Fn(&Server)) {
     let config = format!(
         "[[listen]]\naddress = \"127.0.0.1:{}\"\n\
          [[listen]]\naddress = \"127.0.0.1:{}\"\ntransports = [\"tls\", \"dtls\"]\n\
-         [nat_discovery]\nalternate_address = \"127.0.0.2\"\nalternate_port = {}\nalternate_tls_port = {}\nscope = \"private\"\n\
+         [nat_discovery]\nalternate_address = \"127.0.0.2\"\nalternate_port = {}\n\
+         alternate_tls_port = {}\nscope = \"private\"\n\
          [admin]\nlisten = \"off\"\n{}",
         plain[0],
         secure[0],
@@ -82,7 +83,7 @@ pub(crate) fn each(test: impl Fn(&Server)) {
         secure[1],
         certificates.table()
     );
-    // The last port that it opens.
+    // It opens this port last.
     let stund = Service::start("stund", SocketAddr::new(hosts[1], secure[1]), &config);
     for over in TRANSPORTS {
         let ports = if matches!(over, Transport::Tls | Transport::Dtls) { secure } else { plain };
@@ -128,25 +129,26 @@ fn certificates() -> Arc<Certificates> {
 }
 
 impl Server {
-    /// Asks the first endpoint.
+    /// Sends a request to the first endpoint.
     #[track_caller]
     pub(crate) fn ask(&self, request: &[u8]) -> Answered {
         self.ask_at(self.endpoints[0], request)
     }
 
-    /// Asks; there must be an answer.
+    /// Sends a request, which must be answered.
     #[track_caller]
     pub(crate) fn ask_at(&self, endpoint: SocketAddr, request: &[u8]) -> Answered {
         self.asked(endpoint, &|_| vec![request.to_vec()])
     }
 
-    /// Asks for the answer at another port of the client, which the request names.
+    /// Sends a request whose answer must arrive at another port of the client, which it names.
     #[track_caller]
     pub(crate) fn ask_for_port(&self, request: &dyn Fn(u16) -> Vec<u8>) -> Answered {
         self.asked(self.endpoints[0], &|port| vec![request(port)])
     }
 
-    /// Nothing is answered, and the connection stays: the next answer is to what is asked next.
+    /// Asserts that there is no answer, and that the connection stays open: the next answer belongs
+    /// to the next request.
     #[track_caller]
     pub(crate) fn is_silent(&self, silent: &[u8]) {
         let mut next = request(|_| ());
@@ -155,7 +157,7 @@ impl Server {
         assert_eq!(answered.bytes[4..20], next[4..20], "an answer over {:?}", self.over);
     }
 
-    /// The address of which both parts differ.
+    /// The endpoint with another address and another port.
     pub(crate) fn other(&self, endpoint: SocketAddr) -> Option<SocketAddr> {
         self.endpoints
             .iter()
@@ -163,7 +165,7 @@ impl Server {
             .find(|other| other.ip() != endpoint.ip() && other.port() != endpoint.port())
     }
 
-    /// Sends the requests, which may name a second port of the client; the first answer.
+    /// Sends the requests, which may name a second port of the client; returns the first answer.
     #[track_caller]
     fn asked(&self, endpoint: SocketAddr, requests: &dyn Fn(u16) -> Vec<Vec<u8>>) -> Answered {
         let answered = match (&self.root, self.over) {
@@ -194,14 +196,14 @@ impl Server {
                     to,
                 })
             }
-            Err(Silence::NoSpace) => panic!("there is room"),
+            Err(Silence::NoSpace) => panic!("the buffer has room"),
             Err(_) => None,
         }
     }
 }
 
-/// Two sockets of one address listen; the first one asks, the requests may name the second one's
-/// port.
+/// Sends from the first of two sockets of one address; the requests may name the port of the
+/// second.
 fn ask_by_datagram(
     endpoint: SocketAddr,
     requests: &dyn Fn(u16) -> Vec<Vec<u8>>,
@@ -237,7 +239,7 @@ pub(crate) fn request(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     request_of(Method::BINDING, fill)
 }
 
-/// The same of any method.
+/// A request of any method.
 pub(crate) fn request_of(method: Method, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let mut buffer = vec![0; 65_000];
     let mut writer = MessageWriter::new(&mut buffer, Class::Request, method, ID).unwrap();

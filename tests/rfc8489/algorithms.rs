@@ -1,4 +1,4 @@
-//! RFC 8489 §9.2: password algorithms, hidden names, and texts beyond ASCII, as a server offers and
+//! RFC 8489 §9.2: password algorithms, hidden names and texts beyond ASCII, as a server offers and
 //! checks them.
 
 use causeway_auth::{Algorithm, Key, RestSecret, opaque_string, userhash};
@@ -41,9 +41,9 @@ fn rfc8489_9_2_4_every_challenge_repeats_the_list() {
     let (mut lab, mut alice) = (Lab::default(), Modern::new("alice", "wonderland"));
     alice.learn(&mut lab);
     let wrong = Modern { password: "guess".into(), ..alice.clone() };
-    let nobody = Modern { username: "nobody".into(), ..alice.clone() };
+    let unknown = Modern { username: "trudy".into(), ..alice.clone() };
     let stale = Modern { nonce: "obMatJos2gAABAAAAAAAAAAAAAAA".into(), ..alice.clone() };
-    for (client, code) in [(wrong, 401), (nobody, 401), (stale, 438)] {
+    for (client, code) in [(wrong, 401), (unknown, 401), (stale, 438)] {
         let answer = client.refresh(&mut lab);
         assert_eq!(
             (answer.error(), answer.realm().as_deref(), list(&answer)),
@@ -121,7 +121,11 @@ fn rfc8489_9_2_4_who_names_nothing_has_an_md5_key_and_is_answered_as_ever() {
     let mut sha256_key = Modern::new("alice", "wonderland");
     sha256_key.learn(&mut lab);
     (sha256_key.list, sha256_key.named) = (None, None);
-    assert_eq!(sha256_key.refresh(&mut lab).error(), Some(401), "a SHA-256 key without a word");
+    assert_eq!(
+        sha256_key.refresh(&mut lab).error(),
+        Some(401),
+        "a SHA-256 key without PASSWORD-ALGORITHM"
+    );
 }
 
 #[test]
@@ -138,7 +142,7 @@ fn rfc8489_9_2_4_what_contradicts_the_offer_is_400() {
         (Some(&[0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0]), Some(SHA256), "(2) a longer list"),
         (Some(&[]), Some(SHA256), "(2) an empty list"),
         (Some(&[0, 2, 0, 9]), Some(SHA256), "a list that is cut"),
-        (Some(LIST), Some(&[0, 3, 0, 0]), "(3) an algorithm that nobody knows"),
+        (Some(LIST), Some(&[0, 3, 0, 0]), "(3) an unknown algorithm"),
         (Some(LIST), Some(&[0, 0, 0, 0]), "(3) the reserved number"),
         (Some(LIST), Some(padded), "(3) parameters"),
         (Some(LIST), Some(&[0, 2]), "a choice that is cut"),
@@ -193,7 +197,7 @@ fn rfc8489_9_2_4_when_the_offer_changes_nonces_of_before_are_stale() {
     assert_eq!(
         &answer.nonce().unwrap()[..13],
         "obMatJos2AAAA",
-        "the client starts anew with what there is now"
+        "the client starts again with the new list"
     );
 }
 
@@ -220,7 +224,7 @@ fn rfc8489_14_6_a_truncated_value_is_refused_for_turn_allows_none() {
     assert_eq!(
         lab.client_sends(&alice.client.five_tuple, &whole).answer().error(),
         Some(437),
-        "whole, and without an allocation"
+        "authenticated, but without an allocation"
     );
 }
 
@@ -267,16 +271,16 @@ fn rfc8489_9_2_4_clients_that_know_nothing_of_it_log_in_all_the_same() {
 fn rfc8489_9_2_4_a_userhash_that_is_nobodys_is_401_and_a_malformed_one_400() {
     for rest_secret in [&b""[..], b"north"] {
         let mut lab = Lab::with(|setup| setup.rest_secret = rest_secret);
-        let mut nobody = Modern { hidden: true, ..Modern::new("nobody", "x") };
-        nobody.learn(&mut lab);
-        assert_eq!(nobody.refresh(&mut lab).error(), Some(401));
+        let mut unknown = Modern { hidden: true, ..Modern::new("trudy", "x") };
+        unknown.learn(&mut lab);
+        assert_eq!(unknown.refresh(&mut lab).error(), Some(401));
         let alice =
-            Modern { username: "alice".into(), password: "wonderland".into(), ..nobody.clone() };
+            Modern { username: "alice".into(), password: "wonderland".into(), ..unknown.clone() };
         let expected = if rest_secret.is_empty() { Some(437) } else { Some(401) };
         assert_eq!(
             alice.refresh(&mut lab).error(),
             expected,
-            "a hash is looked up where that is offered"
+            "a hash is looked up where USERHASH is offered"
         );
         let key = alice.key();
         let short = alice.ask(&mut lab, |w| {
@@ -304,7 +308,11 @@ fn rfc8489_14_4_the_hash_is_of_username_and_realm_as_opaque_strings() {
     client.learn(&mut lab);
     for hidden in [true, false] {
         client.hidden = hidden;
-        assert_eq!(client.refresh(&mut lab).error(), Some(437), "let in, without an allocation");
+        assert_eq!(
+            client.refresh(&mut lab).error(),
+            Some(437),
+            "authenticated, but without an allocation"
+        );
     }
 }
 
@@ -343,12 +351,12 @@ struct Modern {
     password: String,
     realm: String,
     nonce: String,
-    /// PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM as they are sent.
+    /// PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM of its requests.
     list: Option<Vec<u8>>,
     named: Option<Vec<u8>>,
     /// Whether it sends USERHASH.
     hidden: bool,
-    /// Whether it protects by MESSAGE-INTEGRITY all the same.
+    /// Whether it still protects by MESSAGE-INTEGRITY.
     sha1: bool,
 }
 
@@ -418,8 +426,8 @@ impl Modern {
         })
     }
 
-    /// The same request with the first `len` bytes of its MESSAGE-INTEGRITY-SHA256, which are right
-    /// for its length.
+    /// A request with only the first `len` bytes of its MESSAGE-INTEGRITY-SHA256, valid for that
+    /// length.
     fn truncated(&self, whole: &[u8], len: usize) -> Vec<u8> {
         use hmac::{Hmac, KeyInit, Mac};
         let key = Key::long_term_sha256(&self.username, &self.realm, &self.password);
@@ -464,7 +472,7 @@ fn write(method: Method, fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     bytes
 }
 
-/// PASSWORD-ALGORITHMS as it was sent.
+/// The value of PASSWORD-ALGORITHMS in an answer.
 fn list(answer: &Answer) -> Option<Vec<u8>> {
     answer
         .message()

@@ -103,7 +103,7 @@ fn rfc8489_14_3_a_username_of_763_bytes_is_read() {
 
 #[test]
 fn rfc8489_9_2_4_an_unknown_user_is_401_with_realm_and_nonce() {
-    let (mut lab, mut client) = (Lab::default(), Client::udp(1).named("nobody", "x"));
+    let (mut lab, mut client) = (Lab::default(), Client::udp(1).named("trudy", "x"));
     client.fetch_nonce(&mut lab);
     challenges(&client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer(), 401);
 }
@@ -140,7 +140,7 @@ fn rfc8489_9_2_4_another_realm_is_401() {
     client.realm = Some("example.com".to_owned());
     let answer = client.ask_once(&mut lab, Method::REFRESH, &|_| Ok(())).answer();
     challenges(&answer, 401);
-    assert_eq!(answer.realm().as_deref(), Some(REALM), "the right one is told");
+    assert_eq!(answer.realm().as_deref(), Some(REALM), "the answer has the right realm");
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn rfc8489_9_2_2_the_key_is_md5_over_username_realm_and_password() {
     assert!(client.refresh(lab, 600).is_signed_with(&key.integrity_key()));
 }
 
-/// What a 401 and a 438 have in common.
+/// Asserts the common content of a 401 and a 438.
 #[track_caller]
 fn challenges(answer: &Answer, code: u16) {
     assert_eq!((answer.error(), answer.realm().as_deref()), (Some(code), Some(REALM)));

@@ -62,7 +62,7 @@ fn rfc8489_14_5_and_14_6_and_14_7_other_lengths_of_mac_and_crc_are_no_stun() {
         }
     }
     // "at least 16 bytes and MUST be a multiple of 4 bytes": a truncated one is STUN, and Binding
-    // asks for none.
+    // does not need one.
     for len in [16, 20, 24, 28, 32] {
         let request = message(Class::Request, Method::BINDING, &|w| {
             w.put_raw(AttributeType::MESSAGE_INTEGRITY_SHA256, &[7; 32][..len]).map(drop)
@@ -203,7 +203,7 @@ fn rfc8489_6_3_1_unknown_required_attributes_are_listed_in_a_420() {
         assert_eq!(
             (answer.error(), answer.unknown()),
             (Some(420), unknown.to_vec()),
-            "each once, the optional one not"
+            "each once, without the optional one"
         );
         assert!(answer.is_signed_with(&client.key()));
     }
@@ -444,7 +444,7 @@ fn rfc8489_6_3_1_1_software_is_named_only_where_the_operator_wants_it() {
         let challenged = lab
             .client_sends(&client.five_tuple, &client.unsigned(id, Method::ALLOCATE, &|_| Ok(())))
             .answer();
-        assert!(!challenged.has(AttributeType::SOFTWARE), "never to whom has not logged in");
+        assert!(!challenged.has(AttributeType::SOFTWARE), "never before the client has logged in");
         client.allocate(&mut lab);
         let refreshed = client.refresh(&mut lab, 600);
         assert_eq!(refreshed.message().attribute::<Software<'_>>(), Ok(software.map(Software)));

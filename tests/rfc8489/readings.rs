@@ -1,5 +1,6 @@
 //! RFC 8489 §18.1: clients count the bits of the nonce cookie from the left, as the text says, or
-//! from the right (erratum 6290), or know no cookie. All of them log in, whatever is offered.
+//! from the right (erratum 6290), or do not know the cookie. All of them log in, with whatever
+//! features the server offers.
 
 use causeway_auth::{Algorithm, Key, userhash};
 use causeway_tests::{Answer, Client, Lab, REALM, Setup};
@@ -17,10 +18,10 @@ use stun_rs::{
     MessageDecoderBuilder, MessageEncoderBuilder, StunMessage, StunMessageBuilder, methods,
 };
 
-/// What a realm is made of.
+/// The users, keys and nonces of a realm.
 type Realms<const N: usize> = [(fn(&mut Setup), bool, bool); N];
 
-/// And what it offers: SHA-256, hidden names.
+/// The features that it offers: SHA-256, hidden names.
 const REALMS: Realms<3> = [
     (|setup| setup.further_source = true, false, false),
     (|_| {}, true, false),
@@ -39,7 +40,7 @@ fn rfc8489_18_1_a_client_that_counts_from_the_left_logs_in() {
             .map(|list| list.expect_password_algorithms().clone());
         assert_eq!(features.contains(StunSecurityFeatures::PasswordAlgorithms), sha256);
         assert_eq!(features.contains(StunSecurityFeatures::UserNameAnonymity), hidden);
-        assert_eq!(list.is_some(), sha256, "else the client suspects somebody in between");
+        assert_eq!(list.is_some(), sha256, "otherwise the client suspects an attacker in between");
         let Some(list) = list else { continue };
 
         let preferred = list.iter().next().unwrap().algorithm();
@@ -62,11 +63,11 @@ fn rfc8489_18_1_a_client_that_counts_from_the_left_logs_in() {
         let mut bytes = [0; 1000];
         let len = MessageEncoderBuilder::default().build().encode(&mut bytes, &request).unwrap();
         let answer = lab.client_sends(&client.five_tuple, &bytes[..len]).answer();
-        assert_eq!(answer.error(), Some(437), "it is let in, and has no allocation yet");
+        assert_eq!(answer.error(), Some(437), "authenticated, but without an allocation");
         let answer = read(&answer, Some(key));
         assert!(
             answer.get::<MessageIntegritySha256>().is_some(),
-            "and its library has found it right"
+            "and its library has verified it"
         );
     }
 }
@@ -84,7 +85,7 @@ fn rfc8489_18_1_a_client_that_counts_from_the_right_logs_in() {
             .attributes()
             .find(|raw| raw.kind == AttributeType::PASSWORD_ALGORITHMS)
             .map(|raw| raw.value.to_vec());
-        assert_eq!(list.is_some(), sha256, "else the client suspects somebody in between");
+        assert_eq!(list.is_some(), sha256, "otherwise the client suspects an attacker in between");
 
         let mut bytes = vec![0; 1000];
         let mut writer =
@@ -114,7 +115,7 @@ fn rfc8489_18_1_a_client_that_counts_from_the_right_logs_in() {
         .unwrap();
         let len = writer.finish();
         let answer = lab.client_sends(&client.five_tuple, &bytes[..len]).answer();
-        assert_eq!(answer.error(), Some(437), "it is let in, and has no allocation yet");
+        assert_eq!(answer.error(), Some(437), "authenticated, but without an allocation");
         let right = if sha256 {
             answer.message().verify_integrity_sha256(&key, 32)
         } else {
@@ -146,7 +147,7 @@ fn challenge(lab: &mut Lab, client: &Client) -> Answer {
     answer
 }
 
-/// As stun-rs reads it; with a key it refuses an integrity that is wrong.
+/// The message as stun-rs reads it; with a key it refuses a wrong integrity.
 fn read(answer: &Answer, key: Option<HMACKey>) -> StunMessage {
     let mut context = DecoderContextBuilder::default();
     if let Some(key) = key {

@@ -39,7 +39,7 @@ fn rfc8656_7_2_check_2_a_second_allocate_is_437() {
     let relayed = client.allocate(&mut lab);
     assert_eq!(allocate(&mut client, &mut lab, &udp).error(), Some(437));
     assert_eq!(lab.server.gauges().allocations, 1);
-    assert!(lab.pool.relay(relayed).is_some(), "the first one stands");
+    assert!(lab.pool.relay(relayed).is_some(), "the first one still exists");
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn rfc8656_7_2_without_a_port_the_answer_is_508() {
     assert_eq!(
         (lab.quota.held("alice"), lab.server.gauges().allocations),
         (1, 1),
-        "nothing is left of the one that failed"
+        "the failed one leaves nothing"
     );
     first.refresh(&mut lab, 0);
     Client::udp(2).allocate(&mut lab);
@@ -370,7 +370,7 @@ const PAIR: Raw = (AttributeType::EVEN_PORT, &[0x80]);
 const REQUESTED_V4: Raw = (AttributeType::REQUESTED_ADDRESS_FAMILY, &[1, 0, 0, 0]);
 const ADDITIONAL_V6: Raw = (AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
 
-/// An Allocate for UDP with these attributes too.
+/// An Allocate for UDP with these further attributes.
 #[track_caller]
 fn with(client: &mut Client, lab: &mut Lab, attributes: &[Raw]) -> Answer {
     allocate(client, lab, &|w| {

@@ -1,4 +1,4 @@
-//! RFC 8656 §7.2: what an allocation that was made is like.
+//! RFC 8656 §7.2: the properties of a new allocation.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

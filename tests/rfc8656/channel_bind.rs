@@ -92,7 +92,7 @@ fn rfc8656_12_2_an_address_that_is_bound_to_another_number_is_400() {
     let (mut lab, mut client, _) = allocated();
     assert_eq!(client.bind(&mut lab, 0x4000, peer(1, 1)), None);
     assert_eq!(client.bind(&mut lab, 0x4001, peer(1, 1)), Some(400));
-    assert_eq!(client.bind(&mut lab, 0x4001, peer(1, 2)), None, "another port of it may");
+    assert_eq!(client.bind(&mut lab, 0x4001, peer(1, 2)), None, "another port of the same address");
 }
 
 #[test]

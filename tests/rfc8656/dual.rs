@@ -227,7 +227,7 @@ fn rfc8656_6_one_that_has_expired_is_not_used_even_if_nobody_called_in_time() {
     assert!(client.send_channel(&mut lab, 0x4001, b"x").to_peer().is_some());
     assert!(lab.peer_sends(peer_v6(1, 1), ipv6, b"x").unwrap().to_client().is_some());
     assert_eq!(client.permit(&mut lab, &[peer(1, 1)]), Some(443));
-    assert!(lab.pool.relay(ipv4).is_none(), "the request took it away");
+    assert!(lab.pool.relay(ipv4).is_none(), "the request removed it");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn rfc8656_8_1_deleting_one_destroys_its_permissions_and_channels_and_not_the_ot
         assert_eq!(
             client.refresh_one(&mut lab, deleted, 600).error(),
             Some(443),
-            "there is none of that family any more"
+            "the address of that family is gone"
         );
         assert_eq!(client.refresh(&mut lab, 600).error(), None);
         assert!(lab.ended.is_empty());
@@ -308,7 +308,7 @@ fn rfc8656_6_a_dual_allocation_is_restored_whole() {
     next.pass_seconds(500);
     assert!(
         next.pool.relay(ipv4).is_none() && next.pool.relay(ipv6).is_some(),
-        "each with what was left of it"
+        "each with its remaining lifetime"
     );
     next.pass_seconds(400);
     assert!(next.pool.is_full() && next.ended[0].relayed[..] == [ipv4, ipv6]);

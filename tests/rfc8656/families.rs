@@ -1,5 +1,5 @@
-//! RFC 8656 §5 and RFC 8656 §13: clients of one family, relayed addresses of the other; 440 and 443
-//! where they belong.
+//! RFC 8656 §5 and RFC 8656 §13: clients of one family, relayed addresses of the other, and the
+//! errors 440 and 443.
 
 use causeway_relay::{Discard, Transport};
 use causeway_tests::addresses::{client, client_v6, peer, peer_v6};

@@ -1,4 +1,4 @@
-//! RFC 8656 §5: what holds for all TURN messages; RFC 8656 §12 on the first byte.
+//! RFC 8656 §5: rules for all TURN messages; RFC 8656 §12 on the first byte.
 
 use causeway_relay::{Command, Discard, EndReason, Transport};
 use causeway_tests::addresses::peer;
@@ -141,7 +141,7 @@ fn rfc8656_5_the_operator_ends_an_allocation() {
     assert!(lab.pool.is_full());
     client.allocate(&mut lab);
     lab.command(Command::End(id));
-    assert_eq!(lab.server.gauges().allocations, 1, "an id names one allocation for ever");
+    assert_eq!(lab.server.gauges().allocations, 1, "an id never names another allocation");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! RFC 8656 §13 to RFC 8656 §16: what the shell is told to do with DSCP, ECN and DF; RFC 8656 §3.7
-//! and check 4 of RFC 8656 §7.2 on DONT-FRAGMENT.
+//! RFC 8656 §13 to RFC 8656 §16: the header fields that the shell must set, DSCP, ECN and DF; RFC
+//! 8656 §3.7 and check 4 of RFC 8656 §7.2 on DONT-FRAGMENT.
 
 use std::net::SocketAddr;
 
@@ -148,7 +148,7 @@ fn rfc8656_16_towards_a_connection_dscp_and_ecn_are_ignored() {
     }
 }
 
-/// Whether a Send indication with DONT-FRAGMENT has DF set on what goes to the peer.
+/// Whether a Send indication with DONT-FRAGMENT leaves for the peer with DF set.
 fn dont_fragment(client: SocketAddr, transport: Transport, peer: SocketAddr) -> bool {
     let (mut lab, mut client) = permitted(client, transport);
     let id = client.next_transaction();

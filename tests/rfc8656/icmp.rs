@@ -1,4 +1,4 @@
-//! RFC 8656 §11.5: what ICMP says of a peer.
+//! RFC 8656 §11.5: ICMP about a peer.
 
 use std::net::SocketAddr;
 
@@ -31,13 +31,13 @@ fn rfc8656_11_5_the_client_is_told_in_a_data_indication_with_peer_and_icmp() {
         assert_eq!(
             message.attribute(),
             Ok(Some(XorPeerAddress(peer))),
-            "the destination of what was sent, with its port"
+            "the destination of the datagram, with its port"
         );
         assert_eq!(
             message.attribute(),
             Ok(Some(Icmp { icmp_type: kind, code, error_data: [0; 4] }))
         );
-        assert!(!message.has(AttributeType::DATA), "it is no datagram of the peer's");
+        assert!(!message.has(AttributeType::DATA), "it is not a datagram of the peer");
         assert_eq!(message.attributes().count(), 2);
     }
 }
@@ -74,7 +74,7 @@ fn rfc8656_11_5_without_a_permission_it_is_silently_dropped() {
 fn rfc8656_11_5_only_addresses_are_compared_and_who_sent_the_icmp_does_not_matter() {
     let (mut lab, _, ipv4, _) = permitted(Transport::Udp);
     for port in [1, 7, 65_535] {
-        // The interface does not even take the address of the router that has sent it.
+        // The interface does not even have the address of the router that sent it.
         assert!(
             lab.icmp_arrives(ipv4, peer(1, port), UNREACHABLE).notice().is_some(),
             "port {port}"
@@ -112,7 +112,7 @@ fn rfc8656_16_icmp_is_forwarded_to_clients_on_connections_too() {
     for transport in [Transport::Tcp, Transport::Tls, Transport::Dtls] {
         let (mut lab, client, ipv4, _) = permitted(transport);
         let Reaction::Notice { to, bytes } = lab.icmp_arrives(ipv4, peer(1, 7), UNREACHABLE) else {
-            panic!("nothing came")
+            panic!("no indication")
         };
         assert_eq!((to, bytes.len() % 4), (client.five_tuple, 0));
     }

@@ -36,10 +36,7 @@ fn rfc8656_9_only_requests_refresh_a_permission() {
         assert!(lab.peer_sends(peer(1, 1), relayed, b"x").unwrap().to_client().is_some());
     }
     lab.pass_seconds(10);
-    assert!(
-        client.send(&mut lab, peer(1, 1), b"x").silence().is_some(),
-        "data have not refreshed it"
-    );
+    assert!(client.send(&mut lab, peer(1, 1), b"x").silence().is_some(), "data do not refresh it");
 }
 
 #[test]
@@ -120,7 +117,7 @@ fn rfc8656_10_2_another_family_is_443_and_installs_nothing() {
     assert_eq!(
         client.permit(&mut lab, &["[::ffff:20.0.0.1]:1".parse().unwrap()]),
         Some(443),
-        "a mapped address is of neither"
+        "a mapped address has neither family"
     );
     let mut v6 = Client::udp(6);
     v6.ask(&mut lab, Method::ALLOCATE, &|w| {
@@ -166,13 +163,13 @@ fn rfc8656_10_2_beyond_the_capacity_it_is_508_for_all_or_none() {
     assert_eq!(
         client.permit(&mut lab, &[peer(1, 1), peer(2, 1), peer(3, 1)]),
         None,
-        "two of them are there already"
+        "two of them exist already"
     );
     lab.pass_unnoticed(Duration::from_secs(300));
     assert_eq!(
         client.permit(&mut lab, &[peer(4, 1), peer(5, 1), peer(6, 1)]),
         None,
-        "what has expired makes room"
+        "an expired one makes room"
     );
     assert_eq!(lab.server.gauges().permissions, 3);
 }

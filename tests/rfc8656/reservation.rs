@@ -120,7 +120,7 @@ fn rfc8656_7_2_the_quota_counts_for_who_claims_too() {
 fn reserve(client: &mut Client, lab: &mut Lab) -> (Answer, ReservationToken) {
     let answer = client.allocate_with(lab, &|w| w.put(&EvenPort { reserve: true }).map(drop));
     assert_eq!(answer.error(), None);
-    let token = answer.token().expect("a success that has reserved tells its token");
+    let token = answer.token().expect("a success with a reservation has its token");
     (answer, token)
 }
 

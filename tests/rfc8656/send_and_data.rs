@@ -177,7 +177,7 @@ fn rfc8656_11_3_the_data_are_sent_on_the_5_tuple_of_the_allocation() {
         let relayed = client.allocate(&mut lab);
         client.permit(&mut lab, &[peer(1, 1)]);
         let Some(Reaction::ToClient { to, .. }) = lab.peer_sends(peer(1, 1), relayed, b"x") else {
-            panic!("nothing came")
+            panic!("no indication")
         };
         assert_eq!(to, client.five_tuple);
     }

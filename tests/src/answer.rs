@@ -12,7 +12,7 @@ use causeway_wire::{Class, IntegrityKey, Message, Method};
 /// An answer as its client receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The whole message.
+    /// The whole message, as received.
     pub bytes: Vec<u8>,
     /// The client that it was sent to.
     pub to: FiveTuple,

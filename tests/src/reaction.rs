@@ -35,7 +35,7 @@ pub enum Reaction {
     Notice {
         /// The client that it was sent to.
         to: FiveTuple,
-        /// The whole message.
+        /// The whole Data indication.
         bytes: Vec<u8>,
     },
     /// An answer left for a client.

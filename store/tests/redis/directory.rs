@@ -48,7 +48,7 @@ async fn a_batch_puts_and_deletes_and_a_record_written_twice_is_its_latest_state
 }
 
 #[tokio::test]
-async fn the_comparison_deletes_what_nobody_offers() {
+async fn the_comparison_deletes_records_that_are_not_offered() {
     let server = Server::start(&[]);
     let mut first = redis(&server);
     first.begin_full().await.unwrap();
@@ -131,7 +131,7 @@ async fn damaged_records_and_those_of_another_version_are_counted_and_the_others
     let _: () = server.ask(&["SETRANGE", &key(0), "0", "\u{9}"]).await;
     let _: () = server.ask(&["SETRANGE", &key(1), "60", "damage"]).await;
     let _: () = server.ask(&["SET", &key(2), "\u{1}"]).await;
-    // A good record under another's name.
+    // A valid record under another's name.
     let _: () = server.ask(&["COPY", &key(4), &key(3), "REPLACE"]).await;
     let _: () = server.ask(&["DEL", &key(4)]).await;
     let _: () = server.ask(&["SADD", "cw:{relay-1}:index", "nonsense"]).await;

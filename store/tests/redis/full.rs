@@ -7,8 +7,8 @@ use causeway_store::{ErrorKind, State};
 use crate::server::Server;
 use crate::world::{Running, World, account, found, record, redis};
 
-/// Entries as `turnd` writes them, and then a server that has room for nine tenths of them. Gives
-/// how many there are.
+/// Fills the stream with entries as `turnd` writes them, and then limits the server to nine tenths
+/// of their memory. Returns the number of entries.
 async fn fill(server: &Server) -> u64 {
     let client =
         redis::Client::open(format!("redis://{}", server.address())).expect("the URL is good");
@@ -32,7 +32,10 @@ async fn fill(server: &Server) -> u64 {
         let _: () = batch.query_async::<()>(&mut connection).await.expect("there is room");
     }
     let info: String = server.ask(&["INFO", "memory"]).await;
-    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("it says so");
+    let used = info
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory:"))
+        .expect("INFO has the memory");
     let used: u64 = used.trim().parse().expect("a number");
     let _: () = server.ask(&["CONFIG", "SET", "maxmemory", &(used - used / 10).to_string()]).await;
     server.ask(&["XLEN", "cw:accounting"]).await
@@ -87,13 +90,13 @@ async fn h50_accounts_alone_are_taken_too_and_a_heartbeat_comes_through() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(running.status.read().state, State::Connected);
-    assert_eq!(running.end().await.comparisons, 1, "accounts cost no comparison");
+    assert_eq!(running.end().await.comparisons, 1, "accounting entries cause no comparison");
 }
 
 #[tokio::test]
 async fn h50_accounts_that_are_refused_delay_no_record() {
     let server = Server::start(&[]);
-    // Another program's text under our key: every XADD is refused.
+    // Another program's string has our key: every XADD is refused.
     let _: () = server.ask(&["SET", "cw:accounting", "text"]).await;
     let running = Running::start(redis(&server), World::default());
     running.accounting.push(account("a"));
@@ -117,8 +120,9 @@ async fn h50_accounts_that_are_refused_delay_no_record() {
 #[tokio::test]
 async fn h50_without_the_right_to_trim_all_else_works() {
     let server = small();
-    let rights = "~cw:* -@all +auth +hello +ping +select +multi +exec +evalsha +script|load +get +set +incr +del +exists +sadd +srem \
-                  +smembers +pexpire +mget +hset +hdel +hmget +hgetall +xadd";
+    let rights = "~cw:* -@all +auth +hello +ping +select +multi +exec +evalsha +script|load \
+                  +get +set +incr +del +exists +sadd +srem +smembers +pexpire +mget +hset +hdel \
+                  +hmget +hgetall +xadd";
     let acl: Vec<&str> = ["ACL", "SETUSER", "turnd", "on", ">right"]
         .into_iter()
         .chain(rights.split_whitespace())

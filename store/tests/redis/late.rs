@@ -1,5 +1,5 @@
-//! A restore that the server does not let finish in time, and what a comparison makes of it (H47);
-//! and records of another clock (H49).
+//! A restore that the server does not finish in time, and the comparison after it (H47); and
+//! records of another clock (H49).
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use causeway_store::{Change, Directory as _, ErrorKind, Outcome, Record, RecordI
 use crate::server::Server;
 use crate::world::{Running, World, found, put, record, redis, successor, unix_millis};
 
-/// The records that an ended process has left.
+/// Writes records and ends, as a former process.
 async fn left_behind(server: &Server, records: u64) {
     let mut first = redis(server);
     first.begin_full().await.expect("the server answers");
@@ -26,7 +26,7 @@ fn alloc(id: u64) -> String {
 
 #[tokio::test]
 async fn h47_a_busy_server_delays_a_restore_and_does_not_end_it() {
-    // Its name before Redis 7; later ones take it too.
+    // The name of the setting before Redis 7; later versions accept it, too.
     let server = Server::start(&["--lua-time-limit", "20"]);
     left_behind(&server, 6).await;
     let mut forever = redis::cmd("EVAL");
@@ -79,7 +79,7 @@ async fn h47_a_comparison_deletes_only_what_this_process_answers_for() {
     let mut next = redis(&server);
     assert_eq!(next.restore(Duration::from_secs(3)).await.records.len(), 9);
     // Of the nine, one has ended at once, one lives, one was on a connection; the others could not
-    // be brought back here.
+    // be restored here.
     next.answer_for([1, 2, 3].map(RecordId));
     next.begin_full().await.unwrap();
     next.write(&[Change::Delete(RecordId(1)), put(&record(2, "a"))]).await.unwrap();
@@ -91,7 +91,7 @@ async fn h47_a_comparison_deletes_only_what_this_process_answers_for() {
     next.write(&[put(&record(2, "a"))]).await.unwrap();
     assert_eq!((next.end_full().await, left().await), (Ok(0), 8));
 
-    // They expire by themselves, and then they are in the index no more.
+    // They expire by themselves, and then leave the index.
     for id in [0, 4, 5] {
         let _: () = server.ask(&["DEL", &alloc(id)]).await;
     }
@@ -115,8 +115,8 @@ async fn h47_what_has_expired_unread_is_taken_out_of_the_index() {
     assert_eq!(index, 10, "nine and the anchor");
 }
 
-/// A record whose writer's clock was so far ahead of this host's, with ten minutes left by the
-/// server's clock.
+/// A record whose writer's clock was `ahead` of this host's, with ten minutes left by the server's
+/// clock.
 async fn by_clock(ahead: i64) -> (Record, Option<Record>) {
     let server = Server::start(&[]);
     let mut first = redis(&server);

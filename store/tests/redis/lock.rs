@@ -6,8 +6,8 @@ use std::time::Duration;
 use causeway_kit::{Process, Scratch};
 use causeway_store::{Incarnation, LockError, NodeId, NodeLock};
 
-/// With this in the environment, the test below is the other server: it holds the node id in the
-/// folder named until its input ends.
+/// With this environment variable the test below acts as the other server: it holds the node id in
+/// the named folder until its input ends.
 const HOLD: &str = "CAUSEWAY_TEST_HOLD";
 
 #[test]
@@ -68,7 +68,7 @@ fn a_folder_that_cannot_be_made_is_said() {
 }
 
 #[test]
-fn h48_the_lock_tells_who_has_held_it_before() {
+fn h48_the_lock_names_its_previous_holder() {
     let (directory, node) = (
         std::env::temp_dir().join(format!("causeway-lock-ended-{}", std::process::id())),
         NodeId::new("relay-1").unwrap(),

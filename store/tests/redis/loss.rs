@@ -1,4 +1,4 @@
-//! Records that are lost one by one, which no write shows.
+//! Records that are lost one by one, which no write detects.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn h47_records_that_another_program_deletes_are_written_again() {
         .until("compared again", |report| report.comparisons == 2 && report.depth == 0)
         .await;
     assert_eq!(report.missing, 2);
-    // What ended is not missed.
+    // A record of an ended allocation is not missed.
     running.world.delete(5);
     let beats = report.written;
     running.until("deleted", |report| report.written > beats).await;

@@ -1,4 +1,4 @@
-//! One name, several servers: who has it, and when the next may (H48).
+//! Several servers with one name: only one has it at a time, and the next may take it over (H48).
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use causeway_store::{Directory as _, ErrorKind, Outcome, Redis, State};
 use crate::server::Server;
 use crate::world::{Running, World, account, found, record, sealer};
 
-/// Several heartbeats of a [`Running`], so that a busy machine does not pass for a crash.
+/// Several heartbeats of a [`Running`], so that a busy machine does not look like a crash.
 const LIFETIME: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -34,7 +34,7 @@ async fn h48_a_second_server_is_refused_while_the_first_lives_and_disturbs_nothi
     let first = running(redis(&server), "a", 0..5).await;
     let refused = redis(&server).restore(PATIENCE).await;
     let Outcome::Incomplete(error) = refused.outcome else {
-        panic!("it has the name: {refused:?}")
+        panic!("the other server has the name: {refused:?}")
     };
     assert!(error.kind == ErrorKind::Fenced && error.text.contains("heartbeat"), "{error}");
     assert!(refused.records.is_empty());
@@ -95,7 +95,7 @@ async fn h48_the_first_is_fenced_by_a_take_over_and_comes_back_when_the_second_h
     assert_eq!(second.restore(PATIENCE).await.records.len(), 5);
     let second = running(second, "second", 10..12).await;
     first.until("fenced", |report| report.state == State::Fenced).await;
-    // The second could bring none of them back, and leaves them.
+    // The second can restore none of them, and does not delete them.
     let index: u64 = server.ask(&["SCARD", "cw:{relay-1}:index"]).await;
     assert_eq!(index, 8, "five, two and the anchor");
 

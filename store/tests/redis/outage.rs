@@ -1,4 +1,4 @@
-//! A store that is away, hangs, is empty again, is full, or rejects every login (H45).
+//! A store that is unreachable, hangs, is suddenly empty, is full, or rejects every login (H45).
 
 use std::time::{Duration, Instant};
 
@@ -112,9 +112,10 @@ async fn h45_a_wrong_password_is_said_and_never_shown() {
     running.end().await;
 }
 
-/// As `docs/store.md` gives it.
-const RIGHTS: &str = "~cw:* -@all +auth +hello +ping +select +multi +exec +evalsha +script|load +get +set +incr +del +exists +sadd \
-                      +srem +smembers +pexpire +pttl +mget +hset +hdel +hmget +hgetall +xadd +xlen +xtrim +info";
+/// The rights of the user, as in `docs/store.md`.
+const RIGHTS: &str = "~cw:* -@all +auth +hello +ping +select +multi +exec +evalsha \
+                      +script|load +get +set +incr +del +exists +sadd +srem +smembers +pexpire \
+                      +pttl +mget +hset +hdel +hmget +hgetall +xadd +xlen +xtrim +info";
 
 #[tokio::test]
 async fn a_redis_user_with_the_documented_rights_can_do_all_and_one_with_fewer_is_told_apart() {
@@ -125,7 +126,7 @@ async fn a_redis_user_with_the_documented_rights_can_do_all_and_one_with_fewer_i
         .replace(" \\ ", " ");
     assert!(
         docs.contains(&RIGHTS.split_whitespace().collect::<Vec<_>>().join(" ")),
-        "docs/store.md gives other rights"
+        "docs/store.md has other rights"
     );
     let server = Server::start(&[]);
     let login = |name: &str| {
@@ -234,7 +235,7 @@ async fn h45_a_server_that_is_not_there_at_the_start_is_found_later() {
     assert_eq!(found(&server).await, world.live());
 }
 
-/// How many records there are, without becoming the one that writes them.
+/// Number of records, counted without becoming their writer.
 async fn found_quietly(server: &Server) -> usize {
     let keys: Vec<String> = server.ask(&["KEYS", "cw:{relay-1}:alloc:*"]).await;
     let index: usize = server.ask(&["SCARD", "cw:{relay-1}:index"]).await;

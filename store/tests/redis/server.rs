@@ -1,4 +1,4 @@
-//! The kit's Redis server, with the settings and questions of these tests.
+//! The kit's Redis server, with the settings and commands of these tests.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;

@@ -52,7 +52,7 @@ async fn h40_users_of_any_name_in_any_realm_are_read_back_exactly_and_apart() {
         assert_eq!(reads.report().malformed, 0);
     }
     let stored: Vec<String> = server.ask(&["KEYS", "*"]).await;
-    assert_eq!(stored.len(), NASTY.len() * NASTY.len() + 1, "one key a user, and the version");
+    assert_eq!(stored.len(), NASTY.len() * NASTY.len() + 1, "one key per user, and the version");
 }
 
 #[tokio::test]
@@ -79,11 +79,12 @@ async fn h25_a_sealed_user_shows_no_key_and_is_good_under_its_own_name_only() {
     }
     assert_eq!(users.report().malformed, 4);
     assert_eq!(users.lookup(REALM, "alice").await, found(0x61));
-    // What another program writes in clear is read where that is allowed.
+    // A user that another program wrote in clear is read where that is allowed.
     let clear = self::users(&server, Protection::Clear);
-    assert!(
-        matches!(clear.lookup(REALM, "clear").await, Lookup::Found(user) if user.keys[0].as_bytes()[15] == 0xff)
-    );
+    assert!(matches!(
+        clear.lookup(REALM, "clear").await,
+        Lookup::Found(user) if user.keys[0].as_bytes()[15] == 0xff
+    ));
 }
 
 #[tokio::test]
@@ -106,7 +107,7 @@ async fn answers_are_cached_and_forgotten_when_something_changes() {
     tool.put_user(REALM, "bob", &keys(3)).await.unwrap();
     tokio::time::timeout(Duration::from_secs(1), changes.changed())
         .await
-        .expect("a change is told in time")
+        .expect("the change is reported in time")
         .unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(users.lookup(REALM, "alice").await, found(2));
@@ -116,7 +117,7 @@ async fn answers_are_cached_and_forgotten_when_something_changes() {
     assert_eq!(users.lookup(REALM, "alice").await, Lookup::Unknown);
     watching.abort();
 
-    // Written by a program that does not increment the version: known after the cache's time.
+    // Written by a program that does not increment the version: seen when the cache entry expires.
     let _: () = server.ask(&["DEL", "cw:user:example.org:bob"]).await;
     tokio::time::sleep(Duration::from_millis(650)).await;
     assert_eq!(users.lookup(REALM, "bob").await, Lookup::Unknown);
@@ -146,7 +147,7 @@ async fn secrets_rotate_and_are_read_back_exactly() {
 }
 
 #[tokio::test]
-async fn h45_while_the_store_is_away_who_was_known_is_let_in_and_nobody_waits() {
+async fn h45_without_the_store_known_users_log_in_and_none_waits() {
     let mut server = Server::start(&[]);
     let users = users(&server, Protection::Sealed);
     users.put_user(REALM, "alice", &keys(1)).await.unwrap();
@@ -164,7 +165,7 @@ async fn h45_while_the_store_is_away_who_was_known_is_let_in_and_nobody_waits() 
     }
     assert!(
         start.elapsed() < Duration::from_secs(1),
-        "a thousand strangers wait for nothing: {:?}",
+        "a thousand unknown users do not wait: {:?}",
         start.elapsed()
     );
     assert_eq!(users.secrets(REALM).await, Ok(Vec::new()));
@@ -181,7 +182,7 @@ async fn h45_while_the_store_is_away_who_was_known_is_let_in_and_nobody_waits() 
 }
 
 #[tokio::test]
-async fn h45_too_many_questions_bring_back_no_user_who_may_have_been_revoked() {
+async fn h45_too_many_lookups_bring_back_no_user_who_may_have_been_revoked() {
     let server = Server::start(&[]);
     let settings = UsersSettings { parallel: 1, ttl: Duration::ZERO, ..UsersSettings::default() };
     let users = || Users::new(&server.settings(), fleet_key(), settings).expect("a good URL");
@@ -192,26 +193,30 @@ async fn h45_too_many_questions_bring_back_no_user_who_may_have_been_revoked() {
     }
     changed.forget();
     server.halt();
-    // The stranger takes the only permit, and waits.
+    // The lookup of an unknown user takes the only permit, and waits.
     let both = async |users: &Users| {
         tokio::join!(users.lookup(REALM, "stranger"), users.lookup(REALM, "alice"))
     };
     assert_eq!(
         both(&unchanged).await,
         (Lookup::Unavailable, found(1)),
-        "nothing says that she is gone"
+        "nothing shows that the user is gone"
     );
     assert_eq!(
         both(&changed).await,
         (Lookup::Unavailable, Lookup::Unavailable),
-        "the store may be there, and say so"
+        "the store may be reachable and answer"
     );
-    assert_eq!(changed.lookup(REALM, "alice").await, found(1), "by now it is known to be away");
+    assert_eq!(
+        changed.lookup(REALM, "alice").await,
+        found(1),
+        "by now the store is known to be unreachable"
+    );
     server.resume();
 }
 
 #[tokio::test]
-async fn h45_a_change_just_before_an_outage_locks_nobody_out() {
+async fn h45_a_change_just_before_an_outage_locks_no_user_out() {
     let server = Server::start(&[]);
     let (tool, users) = (users(&server, Protection::Sealed), users(&server, Protection::Sealed));
     let secret = RestSecret { name: "1".into(), secret: vec![1].into(), not_after: None };
@@ -233,7 +238,7 @@ async fn h45_a_change_just_before_an_outage_locks_nobody_out() {
         .expect("the change is seen")
         .unwrap();
     server.halt();
-    assert_eq!(users.lookup(REALM, "alice").await, found(1), "she is known");
+    assert_eq!(users.lookup(REALM, "alice").await, found(1), "alice is known");
     assert_eq!(users.secrets(REALM).await, Ok(vec![secret]));
     assert_eq!(users.lookup(REALM, "stranger").await, Lookup::Unavailable);
     assert_eq!(users.report().stale, 1);

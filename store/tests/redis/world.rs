@@ -1,4 +1,4 @@
-//! Allocations, and a source of their changes, as a server's workers would be.
+//! Allocations, and a source of their changes that acts as a server's workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -114,7 +114,7 @@ pub(crate) fn account(username: &str) -> Account {
     }
 }
 
-/// The allocations of a server, with what has changed since it was drained.
+/// The allocations of a server, with the changes since the last drain.
 #[derive(Clone, Default)]
 pub(crate) struct World(Arc<Mutex<Allocations>>);
 
@@ -210,7 +210,7 @@ impl Source for World {
     }
 }
 
-/// A writer at work.
+/// A writer that runs.
 pub(crate) struct Running {
     pub(crate) world: World,
     pub(crate) accounting: Accounting,
@@ -239,7 +239,7 @@ impl Running {
         Self { world, accounting, status, task, stop }
     }
 
-    /// Waits until the status is as it should be.
+    /// Waits until the status meets the condition.
     pub(crate) async fn until(
         &self,
         what: &str,
@@ -256,7 +256,7 @@ impl Running {
         }
     }
 
-    /// Ends it, with a last attempt to write.
+    /// Ends it, after a last attempt to write.
     pub(crate) async fn end(self) -> StatusReport {
         let _ = self.stop.send(());
         self.task.await.expect("the writer does not panic");

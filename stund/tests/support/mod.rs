@@ -1,6 +1,6 @@
 //! The real binary on loopback, and the steps of its clients.
 
-// Not every test file uses every helper, and a helper that fails has failed the test.
+// Not every test file uses every helper, and a panic in a helper fails the test.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::io::Read;
@@ -14,26 +14,26 @@ use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
 /// How long stund has to start, and to end.
 const START: Duration = Duration::from_secs(20);
-/// How long a client waits for an answer that must come.
+/// How long a client waits for an answer that should come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a client listens for an answer that must not come.
+/// How long a client waits for an answer that should not come.
 pub(crate) const SILENCE: Duration = Duration::from_millis(300);
 
-/// Loopback is no address that the Internet can reach.
+/// The setting for loopback, which the Internet cannot reach.
 pub(crate) const PRIVATE: [&str; 2] = ["--set", "nat_discovery.scope=private"];
 
-/// A running stund. It is killed when a test ends without having ended it.
+/// A running stund. Dropped, it is killed.
 pub(crate) struct Stund {
     process: Process,
-    /// The primary port.
+    /// The port of its first listener.
     pub(crate) port: u16,
-    /// The alternate port, where there is one.
+    /// The alternate port, if it has one.
     pub(crate) alternate_port: u16,
 }
 
 impl Stund {
-    /// stund with these arguments (`PORT` in them is a free port, and `OTHER` a second one), once it
-    /// is ready.
+    /// Starts stund with these arguments and waits until it is ready. `PORT` in them becomes a free
+    /// port, and `OTHER` another one.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let (port, alternate_port) = (port::free(), port::free());
         let arguments = arguments.iter().map(|one| {
@@ -46,12 +46,12 @@ impl Stund {
         Self { process, port, alternate_port }
     }
 
-    /// Plain STUN on 127.0.0.1.
+    /// Starts it for plain STUN on 127.0.0.1.
     pub(crate) fn plain() -> Self {
         Self::start(&["--listen", "127.0.0.1:PORT", "--set", "net.workers=2"])
     }
 
-    /// NAT behaviour discovery between 127.0.0.1 and 127.0.0.2.
+    /// Starts it for NAT behaviour discovery between 127.0.0.1 and 127.0.0.2.
     pub(crate) fn discovering() -> Self {
         Self::start(&[
             "--listen",
@@ -69,26 +69,26 @@ impl Stund {
         SocketAddr::new(address.parse().unwrap(), self.port)
     }
 
-    /// Sends `TERM`, `INT` or `HUP`.
+    /// Sends it the signal `TERM`, `INT` or `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         self.process.signal(name).unwrap();
     }
 
-    /// Waits for the end: the status, and the log.
+    /// Waits for its end; the exit status and the log.
     pub(crate) fn ended(self) -> (ExitStatus, String) {
         let finished = self.process.finish(START).unwrap();
         (finished.status, finished.errors)
     }
 }
 
-/// A client's socket.
+/// A client's UDP socket, connected to the server.
 pub(crate) fn client(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
 
-/// A client's connection.
+/// A client's TCP connection to the server.
 pub(crate) fn connect(server: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -98,7 +98,7 @@ pub(crate) fn connect(server: SocketAddr) -> TcpStream {
 
 pub(crate) const ID: TransactionId = TransactionId(*b"twelve bytes");
 
-/// A Binding request with whatever `fill` adds.
+/// A Binding request with the attributes that `fill` writes.
 pub(crate) fn request(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let mut buffer = vec![0; 70_000];
     let mut writer = MessageWriter::new(&mut buffer, Class::Request, Method::BINDING, ID).unwrap();
@@ -118,14 +118,14 @@ pub(crate) fn change_request(change_ip: bool, change_port: bool) -> Vec<u8> {
     })
 }
 
-/// A request with an attribute that no server knows, in the comprehension-required range or not.
+/// A request with an unknown attribute, in the comprehension-required range or not.
 pub(crate) fn unknown(kind: u16, len: usize) -> Vec<u8> {
     request(|writer| {
         writer.put_raw(AttributeType(kind), &vec![0xA5; len]).unwrap();
     })
 }
 
-/// Asks over UDP; the answer and where it came from.
+/// Sends a request over UDP; the answer and its source.
 pub(crate) fn ask(socket: &UdpSocket, server: SocketAddr, request: &[u8]) -> (Vec<u8>, SocketAddr) {
     let mut buffer = [0; 2_048];
     let began = Instant::now();
@@ -145,7 +145,7 @@ pub(crate) fn assert_silence(socket: &UdpSocket, server: SocketAddr, request: &[
     assert!(received.is_err(), "an answer of {received:?} bytes");
 }
 
-/// One STUN message off a stream.
+/// Reads one STUN message from a stream.
 pub(crate) fn read_message(stream: &mut TcpStream) -> Vec<u8> {
     let mut message = vec![0; 20];
     stream.read_exact(&mut message).unwrap();

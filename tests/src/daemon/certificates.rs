@@ -11,7 +11,7 @@ use openssl::rsa::Rsa;
 /// The kind of all three keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
-    /// ECDSA on P-256.
+    /// ECDSA on the curve P-256.
     Ecdsa,
     /// RSA with 2048 bits.
     Rsa,
