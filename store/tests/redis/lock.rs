@@ -69,17 +69,14 @@ fn a_folder_that_cannot_be_made_is_said() {
 
 #[test]
 fn h48_the_lock_names_its_previous_holder() {
-    let (directory, node) = (
-        std::env::temp_dir().join(format!("causeway-lock-ended-{}", std::process::id())),
-        NodeId::new("relay-1").unwrap(),
-    );
+    let (scratch, node) = (Scratch::new(), NodeId::new("relay-1").unwrap());
+    let directory = scratch.folder();
     let holders: Vec<Incarnation> = (0..20).map(|_| Incarnation::random()).collect();
     for (at, holder) in holders.iter().enumerate() {
-        let lock = NodeLock::acquire(&directory, &node, *holder).unwrap();
+        let lock = NodeLock::acquire(directory, &node, *holder).unwrap();
         let before: Vec<Incarnation> = holders[..at].iter().rev().take(16).copied().collect();
         assert_eq!(lock.ended(), before);
     }
     std::fs::write(directory.join("relay-1.lock"), [0xff; 4096]).unwrap();
-    assert_eq!(NodeLock::acquire(&directory, &node, holders[0]).unwrap().ended(), []);
-    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(NodeLock::acquire(directory, &node, holders[0]).unwrap().ended(), []);
 }
