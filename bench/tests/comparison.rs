@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use causeway_kit::Scratch;
 use serde_json::Value;
 
 const TURNLOAD: &str = env!("CARGO_BIN_EXE_turnload");
@@ -26,10 +27,10 @@ fn said(output: &Output) -> String {
 #[test]
 fn every_delivery_of_every_shape_is_right() {
     turnd();
-    let folder = std::env::temp_dir().join(format!("comparison-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let [json, svg] = ["report.json", "report.svg"].map(|name| folder.join(name));
-    let scenarios = "c2p-100,p2c-100,both-100,c2p-1200,relay,burst-c2p,burst-p2c-single,mixed-p2c,frames-c2p,calls,paced,send-both,binding,allocate,channel-bind,\
+    let scratch = Scratch::new();
+    let [json, svg] = ["report.json", "report.svg"].map(|name| scratch.path(name));
+    let scenarios = "c2p-100,p2c-100,both-100,c2p-1200,relay,burst-c2p,burst-p2c-single,mixed-p2c,\
+                     frames-c2p,calls,paced,send-both,binding,allocate,channel-bind,\
                      tcp-both,tls-both,dtls-both,send-c2p-own";
     let output = compare(&[
         "--against",
@@ -54,7 +55,6 @@ fn every_delivery_of_every_shape_is_right() {
     assert!(output.status.success(), "{}", said(&output));
     let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let svg = std::fs::read_to_string(&svg).unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
     let outcomes = report["outcomes"].as_array().unwrap();
     assert_eq!(outcomes.len(), scenarios.split(',').count());
     for outcome in outcomes {
@@ -79,7 +79,8 @@ fn every_delivery_of_every_shape_is_right() {
 #[test]
 fn pairs_are_spread_over_starts_of_the_servers() {
     turnd();
-    let json = std::env::temp_dir().join(format!("starts-{}.json", std::process::id()));
+    let scratch = Scratch::new();
+    let json = scratch.path("starts.json");
     let wanted = [
         "--scenario",
         "c2p-100",
@@ -97,7 +98,6 @@ fn pairs_are_spread_over_starts_of_the_servers() {
         compare(&[&["--against", "turnd", "--json", json.to_str().unwrap()], &wanted[..]].concat());
     assert!(output.status.success(), "{}", said(&output));
     let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-    std::fs::remove_file(&json).unwrap();
     assert_eq!((&report["pairs"], &report["starts"]), (&6.into(), &2.into()));
     assert!(said(&output).contains("6 pairs of 20 ms over 2 starts"));
 }

@@ -82,9 +82,9 @@ mod tests {
 
     #[test]
     fn each_flag_is_in_its_page_and_in_each_completion() {
-        let folder = std::env::temp_dir().join(format!("causeway-manual-{}", std::process::id()));
-        generate(command(), &folder).unwrap();
-        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        let scratch = causeway_kit::Scratch::new();
+        generate(command(), scratch.folder()).unwrap();
+        let read = |name: &str| std::fs::read_to_string(scratch.path(name)).unwrap();
         assert!(read("program.1").contains("\\-\\-a\\-flag"));
         assert!(!read("program.1").contains("hidden"));
         assert!(read("program-inner.1").contains("\\-\\-deep\\-one"));
@@ -92,7 +92,6 @@ mod tests {
             let text = read(file);
             assert!(text.contains("a-flag") && text.contains("deep-one"), "{file}: {text}");
         }
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use causeway_daemon::config::{CommonFlags, Problem, Service, Setting, load};
+use causeway_kit::Scratch;
 use serde::Deserialize;
 
 const SERVICE: Service = Service { name: "demo", env_prefix: "DEMO", default_config: "" };
@@ -31,16 +32,8 @@ struct Item {
 }
 
 fn read(file: Option<&str>, set: &[&str], environment: &[(&str, &str)]) -> Result<Demo, String> {
-    let path: Option<PathBuf> = file.map(|text| {
-        let unique = format!(
-            "causeway-loader-{}-{:?}.toml",
-            std::process::id(),
-            std::thread::current().id()
-        );
-        let path = std::env::temp_dir().join(unique);
-        std::fs::write(&path, text).unwrap();
-        path
-    });
+    let scratch = Scratch::new();
+    let path: Option<PathBuf> = file.map(|text| scratch.write("demo.toml", text));
     let set = set.iter().map(|text| text.parse().unwrap()).collect();
     let common = CommonFlags { config: path.clone(), set, ..CommonFlags::default() };
     let environment =
@@ -50,12 +43,7 @@ fn read(file: Option<&str>, set: &[&str], environment: &[(&str, &str)]) -> Resul
         Some(path) => error.replace(path.to_str().unwrap(), "FILE"),
         None => error,
     };
-    let outcome =
-        outcome.map(|loaded| loaded.value).map_err(|problems| error(problems.to_string()));
-    if let Some(path) = path {
-        std::fs::remove_file(path).unwrap();
-    }
-    outcome
+    outcome.map(|loaded| loaded.value).map_err(|problems| error(problems.to_string()))
 }
 
 #[test]
@@ -112,11 +100,9 @@ fn a_higher_layer_changes_one_key_of_a_lower_one() {
 
 #[test]
 fn the_file_can_be_named_by_a_variable() {
-    let path =
-        std::env::temp_dir().join(format!("causeway-loader-variable-{}.toml", std::process::id()));
-    std::fs::write(&path, "size = 9\n").unwrap();
+    let scratch = Scratch::new();
+    let path = scratch.write("demo.toml", "size = 9\n");
     let demo = read(None, &[], &[("DEMO_CONFIG", path.to_str().unwrap())]);
-    std::fs::remove_file(&path).unwrap();
     assert_eq!(demo.unwrap().size, 9);
 }
 

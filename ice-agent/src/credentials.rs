@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn h56_a_password_file_is_one_line() {
-        let path = std::env::temp_dir().join(format!("ice-agent-password-{}", std::process::id()));
+        let scratch = causeway_kit::Scratch::new();
         let load = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            CredentialArgs { username: Some("anna".into()), password_file: Some(path.clone()) }
+            let path = scratch.write("password", text);
+            CredentialArgs { username: Some("anna".into()), password_file: Some(path) }
                 .load()
                 .map_err(|error| format!("{error:#}"))
         };
@@ -147,7 +147,6 @@ mod tests {
             let error = load(text).unwrap_err();
             assert!(error.contains(told) && !error.contains("s3cret"), "{error}");
         }
-        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -121,7 +121,8 @@ fn steering_needs_no_privilege() {
     if unsafe { libc::geteuid() } != 0 {
         return; // then the other tests have shown it already
     }
-    // A copy where that user may run it: the target directory may be closed to others.
+    // A copy where that user may run it: the target directory may be closed to others, and so are
+    // the kit's scratch folders.
     let copy = std::env::temp_dir().join(format!("causeway-steering-{}", std::process::id()));
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     let output = Command::new(&copy)

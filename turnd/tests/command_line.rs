@@ -4,10 +4,12 @@
 
 use std::process::{Command, Output};
 
+use causeway_kit::Scratch;
+
 const GOOD: [&str; 6] =
     ["--realm", "example.org", "--user", "alice:secret", "--relay-address", "203.0.113.7"];
 
-/// Runs turnd with `args` and no variable of its own.
+/// Runs turnd with `args` and without its environment variables.
 fn turnd(args: &[&str]) -> (Option<i32>, String, String) {
     let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("TURND_"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_turnd"));
@@ -99,10 +101,9 @@ fn usage_errors_end_with_2_and_questions_with_0() {
 fn the_printed_default_configuration_passes_the_check() {
     let (code, text, _) = turnd(&["--print-default-config"]);
     assert_eq!(code, Some(0));
-    let file = std::env::temp_dir().join(format!("turnd-default-{}.toml", std::process::id()));
-    std::fs::write(&file, text).unwrap();
+    let scratch = Scratch::new();
+    let file = scratch.write("default.toml", text);
     let outcome =
         turnd(&[&GOOD[..], &["--check-config", "--config", file.to_str().unwrap()]].concat());
-    std::fs::remove_file(&file).unwrap();
     assert_eq!(outcome.0, Some(0), "{}", outcome.2);
 }

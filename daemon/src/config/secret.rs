@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_pair_is_exactly_one() {
-        let file = std::env::temp_dir().join(format!("causeway-secret-{}", std::process::id()));
+        let scratch = causeway_kit::Scratch::new();
+        let file = scratch.path("secret");
         let refused = |value: Option<&str>, file: Option<&Path>| {
             one_of("a.password", value.map(Secret::new), file).unwrap_err().to_string()
         };
@@ -194,16 +195,13 @@ mod tests {
 
     #[test]
     fn h56_a_key_file_is_text_or_all_its_bytes() {
-        let file = std::env::temp_dir().join(format!("causeway-key-{}", std::process::id()));
+        let scratch = causeway_kit::Scratch::new();
         let raw: Vec<u8> = (200..=231).chain([b'\n']).collect();
-        let read = |bytes: &[u8]| {
-            std::fs::write(&file, bytes).unwrap();
-            key_from_file(&file).map(|key| key.to_vec())
-        };
+        let read =
+            |bytes: &[u8]| key_from_file(&scratch.write("key", bytes)).map(|key| key.to_vec());
         assert_eq!(read(&raw), Ok(raw.clone()), "the last byte is no line end");
         assert_eq!(read(b"0123456789abcdef\n"), Ok(b"0123456789abcdef".to_vec()));
         let error = read(b"one\ntwo\n").unwrap_err();
         assert!(error.contains("has 2 lines"), "{error}");
-        std::fs::remove_file(&file).unwrap();
     }
 }

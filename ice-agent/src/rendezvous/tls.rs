@@ -133,48 +133,23 @@ fn load(certificate: &Path, key: &Path) -> anyhow::Result<Loaded> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::time::SystemTime;
 
-    use rcgen::{CertificateParams, KeyPair};
-
-    struct Files(PathBuf);
-
-    impl Files {
-        fn new() -> Self {
-            let folder = std::env::temp_dir().join(format!(
-                "ice-agent-tls-{}-{:08x}",
-                std::process::id(),
-                rand::random::<u32>()
-            ));
-            fs::create_dir(&folder).unwrap();
-            Self(folder)
-        }
-
-        fn write(&self, name: &str, text: &str) -> PathBuf {
-            let path = self.0.join(name);
-            fs::write(&path, text).unwrap();
-            path
-        }
-    }
-
-    impl Drop for Files {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use causeway_kit::Scratch;
+    use causeway_kit::certificates::{Authority, Key};
 
     fn pair() -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let certificate =
-            CertificateParams::new(vec!["meet.test".into()]).unwrap().self_signed(&key).unwrap();
-        (certificate.pem(), key.serialize_pem())
+        // Long enough that its last fifth is more than two weeks.
+        let (now, days) = (SystemTime::now(), Duration::from_secs(100 * 86_400));
+        let made = Authority::new().server_with(&["meet.test"], Key::ecdsa(), [now, now + days]);
+        (made.chain_pem(), made.key_pem())
     }
 
     #[tokio::test]
     async fn a_new_certificate_is_taken_and_a_bad_one_is_not() {
-        let files = Files::new();
+        let files = Scratch::new();
         let (certificate, key) = pair();
-        let paths = (files.write("cert.pem", &certificate), files.write("key.pem", &key));
+        let paths = (files.write("cert.pem", &certificate), files.write("key.pem", key));
         let tls = ServerTls::start(paths.0, paths.1).unwrap();
         assert!(!tls.reload().unwrap());
         let (other, other_key) = pair();
@@ -188,10 +163,10 @@ mod tests {
     #[tokio::test]
     async fn h56_a_certificate_that_ends_is_told_of_once_a_day() {
         const DAY: i64 = 86_400;
-        let files = Files::new();
+        let files = Scratch::new();
         let (certificate, key) = pair();
         let tls =
-            ServerTls::start(files.write("cert.pem", &certificate), files.write("key.pem", &key))
+            ServerTls::start(files.write("cert.pem", &certificate), files.write("key.pem", key))
                 .unwrap();
         let end = tls.current.read().unwrap().certificate.validity().not_after;
         let mut expiry = Expiry::default();
@@ -207,14 +182,14 @@ mod tests {
 
     #[test]
     fn h56_a_certificate_that_would_be_dropped_is_an_error() {
-        let files = Files::new();
+        let files = Scratch::new();
         let ((first, key), (second, _)) = (pair(), pair());
-        let key = files.write("key.pem", &key);
-        let glued = files.write("glued.pem", &format!("{}{second}", first.trim_end()));
+        let key = files.write("key.pem", key);
+        let glued = files.write("glued.pem", format!("{}{second}", first.trim_end()));
         for (bad, reason) in [
             (glued, "two markers on one line"),
             (files.write("empty.pem", ""), "the file is empty"),
-            (files.0.join("none.pem"), "none.pem"),
+            (files.path("none.pem"), "none.pem"),
         ] {
             let error = format!("{:#}", load(&bad, &key).err().unwrap());
             assert!(error.contains(reason), "{error}");

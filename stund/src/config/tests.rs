@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 
 use causeway_daemon::config::{Transport, keys, load, uncommented, undocumented};
+use causeway_kit::Scratch;
+use causeway_kit::certificates::{Files, Key, ServerCertificate};
 
 use super::*;
 
@@ -164,21 +166,13 @@ fn a_certificate_can_be_named_by_flags() {
 }
 
 /// Loads a configuration file with `text` and a new certificate.
-fn with_certificate(name: &str, text: &str) -> Result<Config, String> {
-    let directory = std::env::temp_dir().join(format!("stund-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let made = rcgen::generate_simple_self_signed(["stun.example.org".to_owned()]).unwrap();
-    std::fs::write(directory.join("chain.pem"), made.cert.pem()).unwrap();
-    std::fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let file = directory.join("stund.toml");
-    let tls = format!(
-        "[tls]\ncertificate = \"{0}/chain.pem\"\nkey = \"{0}/key.pem\"\n",
-        directory.display()
-    );
-    std::fs::write(&file, format!("{text}\n{tls}")).unwrap();
-    let outcome = configure(&["--config", file.to_str().unwrap()], &[]);
-    std::fs::remove_dir_all(&directory).unwrap();
-    outcome
+fn with_certificate(text: &str) -> Result<Config, String> {
+    let scratch = Scratch::new();
+    let Files { chain, key } =
+        ServerCertificate::self_signed(&["stun.example.org"], Key::ecdsa()).write(&scratch);
+    let tls = format!("[tls]\ncertificate = {chain:?}\nkey = {key:?}\n");
+    let file = scratch.write("stund.toml", format!("{text}\n{tls}"));
+    configure(&["--config", file.to_str().unwrap()], &[])
 }
 
 const PLAIN: &str = "[[listen]]\naddress = \"203.0.113.7:3478\"\n";
@@ -188,7 +182,7 @@ const ALTERNATE: &str = "[nat_discovery]\nalternate_address = \"203.0.113.8\"\n"
 
 #[test]
 fn with_a_certificate_tls_and_dtls_are_listened_for_and_have_endpoints_of_their_own() {
-    let config = with_certificate("secure", "").unwrap();
+    let config = with_certificate("").unwrap();
     let secure: Vec<_> = config
         .listen
         .iter()
@@ -196,33 +190,29 @@ fn with_a_certificate_tls_and_dtls_are_listened_for_and_have_endpoints_of_their_
         .collect();
     assert_eq!(secure[0].address, "0.0.0.0:5349".parse().unwrap());
     let config =
-        with_certificate("pairs", &format!("{PLAIN}{SECURE}{ALTERNATE}alternate_tls_port = 6000"))
-            .unwrap();
+        with_certificate(&format!("{PLAIN}{SECURE}{ALTERNATE}alternate_tls_port = 6000")).unwrap();
     let alternates: Vec<_> =
         config.nat_discovery.iter().map(|pair| pair.alternate.to_string()).collect();
     assert_eq!(alternates, ["203.0.113.8:3479", "203.0.113.8:6000"]);
     assert_eq!(config.nat_discovery[1].transports, [Transport::Tls, Transport::Dtls]);
-    let alone = with_certificate("alone", &format!("{SECURE}{ALTERNATE}")).unwrap();
+    let alone = with_certificate(&format!("{SECURE}{ALTERNATE}")).unwrap();
     assert_eq!(alone.nat_discovery[0].alternate.to_string(), "203.0.113.8:5350");
 }
 
 #[test]
 fn rfc5780_6_tcp_and_tls_on_one_port_is_refused_with_an_alternate_address() {
     let one_port = PLAIN.to_owned() + "transports = [\"udp\", \"tcp\", \"tls\"]\n";
-    assert!(with_certificate("one-port", &one_port).is_ok());
-    let error = with_certificate("one-port-alternate", &(one_port + ALTERNATE)).unwrap_err();
+    assert!(with_certificate(&one_port).is_ok());
+    let error = with_certificate(&(one_port + ALTERNATE)).unwrap_err();
     assert!(error.contains("TCP and TLS share 203.0.113.7:3478"), "{error}");
-    let error = with_certificate(
-        "same-port",
-        &format!("{PLAIN}{SECURE}{ALTERNATE}alternate_tls_port = 3479"),
-    )
-    .unwrap_err();
+    let error = with_certificate(&format!("{PLAIN}{SECURE}{ALTERNATE}alternate_tls_port = 3479"))
+        .unwrap_err();
     assert!(
         error.contains("nat_discovery.alternate_tls_port") && error.contains("share a port"),
         "{error}"
     );
     let proxied = format!("{PLAIN}proxy_protocol = {{ trusted = [\"10.0.0.0/8\"] }}\n{ALTERNATE}");
-    let error = with_certificate("proxied", &proxied).unwrap_err();
+    let error = with_certificate(&proxied).unwrap_err();
     assert!(error.contains("reached through proxies"), "{error}");
 }
 
@@ -272,21 +262,20 @@ fn every_key_is_documented_and_the_documented_configuration_is_good() {
         let key = whole.map_or_else(|| key.clone(), ToOwned::to_owned);
         assert!(keys::<Schema>().contains(&key), "{key} is documented and does not exist");
     }
-    let directory = std::env::temp_dir().join(format!("stund-config-{}", std::process::id()));
-    std::fs::create_dir_all(directory.join("other")).unwrap();
-    std::fs::write(directory.join("admin-token"), "t\n").unwrap();
-    for folder in [directory.clone(), directory.join("other")] {
-        let made = rcgen::generate_simple_self_signed(["stun.example.org".to_owned()]).unwrap();
-        std::fs::write(folder.join("fullchain.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let scratch = Scratch::new();
+    let directory = scratch.folder().to_str().unwrap();
+    std::fs::create_dir(scratch.path("other")).unwrap();
+    scratch.write("admin-token", "t\n");
+    for folder in ["", "other/"] {
+        let made = ServerCertificate::self_signed(&["stun.example.org"], Key::ecdsa());
+        scratch.write(&format!("{folder}fullchain.pem"), made.chain_pem());
+        scratch.write(&format!("{folder}key.pem"), made.key_pem());
     }
     let outcomes =
         [SERVICE.default_config.to_owned(), uncommented(SERVICE.default_config)].map(|text| {
-            let file = directory.join("stund.toml");
-            std::fs::write(&file, text.replace("/etc/stund", directory.to_str().unwrap())).unwrap();
+            let file = scratch.write("stund.toml", text.replace("/etc/stund", directory));
             configure(&["--config", file.to_str().unwrap()], &[])
         });
-    std::fs::remove_dir_all(&directory).unwrap();
     let [default, said] = outcomes.map(Result::unwrap);
     assert_eq!(
         (said.limits, said.log, said.admin.listen),

@@ -68,17 +68,10 @@ mod tests {
     use super::*;
 
     fn of_file(bytes: &[u8]) -> Result<Option<String>, String> {
-        let file = std::env::temp_dir().join(format!(
-            "causeway-fleet-key-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        ));
-        std::fs::write(&file, bytes).unwrap();
-        let outcome = read(None, Some(&file))
+        let scratch = causeway_kit::Scratch::new();
+        read(None, Some(&scratch.write("fleet-key", bytes)))
             .map(|(_, warning)| warning)
-            .map_err(|problem| problem.to_string());
-        std::fs::remove_file(&file).unwrap();
-        outcome
+            .map_err(|problem| problem.to_string())
     }
 
     #[test]

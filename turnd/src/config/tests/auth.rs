@@ -19,8 +19,8 @@ fn h44_an_empty_realm_is_refused() {
 
 #[test]
 fn h44_secrets_are_one_of_two_and_readable() {
-    let scratch = Scratch::new("secrets");
-    let missing = scratch.0.join("missing").display().to_string();
+    let scratch = Scratch::new();
+    let missing = scratch.0.path("missing").display().to_string();
     refused(
         with(&["--rest-secret-file", &missing]),
         &["auth", "auth.rest_secret_file (--rest-secret-file): cannot read", &missing],
@@ -96,7 +96,7 @@ fn h44_users_of_a_store_that_is_not_there_are_refused() {
 
 #[test]
 fn rest_secrets_have_their_times() {
-    let scratch = Scratch::new("rest");
+    let scratch = Scratch::new();
     let good = |rest: &str| {
         let auth = format!(
             "realm = \"r\"\nlisten = [{{ address = \"203.0.113.7:3478\" }}]\n[auth]\n{rest}\n"

@@ -2,6 +2,8 @@
 
 use causeway_daemon::config::{uncommented, undocumented};
 
+use causeway_kit::certificates::{Key, ServerCertificate};
+
 use super::*;
 
 #[test]
@@ -11,19 +13,19 @@ fn every_key_is_documented() {
 
 #[test]
 fn the_documented_configuration_is_good() {
-    let scratch = Scratch::new("documented");
+    let scratch = Scratch::new();
     for name in
         ["rest-secret", "rest-secret-2027", "alice", "admin-token", "redis-password", "fleet-key"]
     {
         scratch.write(name, "a random text of more than 32 bytes\n");
     }
-    std::fs::create_dir(scratch.0.join("other")).unwrap();
+    std::fs::create_dir(scratch.0.path("other")).unwrap();
     for folder in ["", "other/"] {
-        let certified = rcgen::generate_simple_self_signed(["example.org".to_owned()]).unwrap();
-        scratch.write(&format!("{folder}fullchain.pem"), &certified.cert.pem());
-        scratch.write(&format!("{folder}key.pem"), &certified.signing_key.serialize_pem());
+        let made = ServerCertificate::self_signed(&["example.org"], Key::ecdsa());
+        scratch.write(&format!("{folder}fullchain.pem"), &made.chain_pem());
+        scratch.write(&format!("{folder}key.pem"), &made.key_pem());
     }
-    let here = |text: String| text.replace("/etc/turnd", scratch.0.to_str().unwrap());
+    let here = |text: String| text.replace("/etc/turnd", scratch.0.folder().to_str().unwrap());
     let commented = scratch.write("commented.toml", SERVICE.default_config);
     with(&["--config", &commented]).unwrap();
     let all = scratch.write("all.toml", &here(uncommented(SERVICE.default_config)));

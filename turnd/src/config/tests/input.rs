@@ -34,7 +34,7 @@ fn h56_a_malformed_flag_shows_no_secret() {
 
 #[test]
 fn the_key_at_fault_is_named_and_where_it_was_written() {
-    let scratch = Scratch::new("origin");
+    let scratch = Scratch::new();
     let (short, empty) = (scratch.write("short", "hunter2"), scratch.write("empty", ""));
     let store = ["--set", "store.url=redis://127.0.0.1", "--set", "store.node_id=one"];
     let fleet = format!("store.fleet_key_file={short}");
@@ -208,7 +208,7 @@ fn h56_what_is_set_twice_is_refused() {
         variables(&[("TURND_PROTOCOL__SOFTWARE", "a"), ("TURND_Protocol__Software", "b")]),
         &["protocol.software", "sets it, too"],
     );
-    let scratch = Scratch::new("twice");
+    let scratch = Scratch::new();
     let file = scratch.write("twice.toml", "realm = \"a\"\nrealm = \"b\"\n");
     refused(with(&["--config", &file]), &["twice.toml:2", "duplicate key"]);
     // A higher layer goes over a lower one, as the documentation says.
@@ -280,7 +280,7 @@ fn h56_secrets_keep_no_blanks_line_ends_or_second_lines() {
             "{error}"
         );
     }
-    let scratch = Scratch::new("lines");
+    let scratch = Scratch::new();
     for (text, told) in [
         ("hunter2\nold\n", "2 lines"),
         ("\u{feff}hunter2\n", "byte-order mark"),

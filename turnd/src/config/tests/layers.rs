@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn layers_go_over_each_other_in_order() {
-    let scratch = Scratch::new("layers");
+    let scratch = Scratch::new();
     let file = scratch.write(
         "turnd.toml",
         "realm = \"file\"\n[relay]\nports = \"50000-50001\"\n[limits]\nallocations_per_user = 1\n",
@@ -27,7 +27,7 @@ fn layers_go_over_each_other_in_order() {
 
 #[test]
 fn every_key_can_be_set_by_a_variable() {
-    let scratch = Scratch::new("variables");
+    let scratch = Scratch::new();
     let secret = scratch.write("secret", "from a file\n");
     let environment = [
         ("TURND_REALM", "123"),
@@ -63,7 +63,7 @@ fn every_key_can_be_set_by_a_variable() {
 
 #[test]
 fn h44_unknown_keys_are_refused_with_the_place_and_the_nearest_name() {
-    let scratch = Scratch::new("unknown");
+    let scratch = Scratch::new();
     let file = scratch.write(
         "turnd.toml",
         "realm = \"r\"\n\n[relay]\nprots = \"50000-50001\"\n[limits]\nports = 1\n",
@@ -83,7 +83,7 @@ fn h44_unknown_keys_are_refused_with_the_place_and_the_nearest_name() {
 
 #[test]
 fn wrong_types_name_the_key_what_was_expected_and_what_was_found() {
-    let scratch = Scratch::new("types");
+    let scratch = Scratch::new();
     let error = |text: &str| {
         let file = scratch.write("turnd.toml", text);
         configure(&["--config", &file], &[]).unwrap_err().replace(&file, "FILE")

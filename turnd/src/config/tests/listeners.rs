@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use causeway_daemon::config::Transport;
 
+use causeway_kit::certificates::{Key, ServerCertificate};
+
 use super::*;
 
 #[test]
@@ -54,12 +56,12 @@ fn h44_listeners_that_cannot_be_meant_are_refused() {
 
 #[test]
 fn h44_a_certificate_is_there_and_its_key_is_its_own() {
-    let scratch = Scratch::new("certificate");
-    let [one, other] = [(); 2]
-        .map(|()| rcgen::generate_simple_self_signed(["turn.example.org".to_owned()]).unwrap());
-    let chain = scratch.write("chain.pem", &one.cert.pem());
-    let key = scratch.write("key.pem", &one.signing_key.serialize_pem());
-    let foreign = scratch.write("foreign.pem", &other.signing_key.serialize_pem());
+    let scratch = Scratch::new();
+    let [one, other] =
+        [(); 2].map(|()| ServerCertificate::self_signed(&["turn.example.org"], Key::ecdsa()));
+    let chain = scratch.write("chain.pem", &one.chain_pem());
+    let key = scratch.write("key.pem", &one.key_pem());
+    let foreign = scratch.write("foreign.pem", &other.key_pem());
     let empty = scratch.write("empty.pem", "");
     let tls = |chain: &str, key: &str| with(&["--tls-certificate", chain, "--tls-key", key]);
     let config = tls(&chain, &key).unwrap();
@@ -83,7 +85,7 @@ fn h44_a_certificate_is_there_and_its_key_is_its_own() {
 
 #[test]
 fn h44_proxies_are_named_and_send_no_header_before_dtls() {
-    let scratch = Scratch::new("proxies");
+    let scratch = Scratch::new();
     let listen = |rest: &str| {
         let text = format!(
             "realm = \"r\"\nlisten = [{{ address = \"203.0.113.7:3478\", {rest} }}]\n[auth]\nusers.a.password = \"b\"\n"

@@ -11,7 +11,6 @@ mod peers;
 mod relay;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use causeway_daemon::config::{Scope, load};
 use causeway_relay::ChannelPermission;
@@ -52,26 +51,16 @@ pub(super) fn refused(outcome: Result<Config, String>, words: &[&str]) {
     }
 }
 
-/// A temporary directory, removed when dropped.
-pub(super) struct Scratch(PathBuf);
+/// A folder of the kit that returns paths as text, for flags.
+pub(super) struct Scratch(causeway_kit::Scratch);
 
 impl Scratch {
-    pub(super) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("turnd-config-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Scratch(path)
+    pub(super) fn new() -> Self {
+        Self(causeway_kit::Scratch::new())
     }
 
     pub(super) fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap();
+        self.0.write(name, text).to_str().unwrap().to_owned()
     }
 }
 
