@@ -1,11 +1,11 @@
 //! `ice-agent connect` where netlink is forbidden.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use causeway_kit::port;
+use causeway_kit::process::{Finished, Process};
 use causeway_kit::program::built;
 use serde_json::Value;
 
@@ -16,14 +16,11 @@ fn h55_two_agents_connect_where_netlink_is_forbidden() {
     within("agent::h55_two_agents_connect_where_netlink_is_forbidden", || {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
         let listen = address.to_string();
-        let mut rendezvous = sandboxed(&["rendezvous", "--listen", &listen]).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "the rendezvous does not listen");
-            thread::sleep(Duration::from_millis(10));
-        }
+        let mut rendezvous = sandboxed(&["rendezvous", "--listen", &listen]);
+        let open = || TcpStream::connect(address).is_ok();
+        rendezvous.wait_until("listener", Duration::from_secs(10), open).unwrap();
         let url = format!("http://{address}");
-        let agent = || -> Child {
+        let agent = || {
             let arguments = [
                 "connect",
                 "--room",
@@ -37,21 +34,17 @@ fn h55_two_agents_connect_where_netlink_is_forbidden() {
                 "--interval",
                 "5",
             ];
-            sandboxed(&arguments).spawn().unwrap()
+            sandboxed(&arguments)
         };
-        let sides = [agent(), agent()].map(|agent| agent.wait_with_output().unwrap());
-        rendezvous.kill().unwrap();
-        rendezvous.wait().unwrap();
-        for side in &sides {
-            judge(side);
+        for side in [agent(), agent()] {
+            judge(&side.finish(Duration::from_secs(60)).unwrap());
         }
     });
 }
 
-fn judge(side: &Output) {
-    let text = String::from_utf8_lossy(&side.stdout);
-    let report: Value = serde_json::from_str(&text)
-        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&side.stderr)));
+fn judge(side: &Finished) {
+    let report: Value = serde_json::from_str(&side.output)
+        .unwrap_or_else(|_| panic!("{}\n{}", side.output, side.errors));
     assert_eq!(
         (side.status.code(), &report["outcome"]),
         (Some(0), &"connected".into()),
@@ -64,9 +57,8 @@ fn judge(side: &Output) {
     assert!(told, "addresses may be missing, and the report says so: {report:#}");
 }
 
-fn sandboxed(arguments: &[&str]) -> Command {
+fn sandboxed(arguments: &[&str]) -> Process {
     let mut command = Command::new(built("lab-sandbox"));
     command.arg("netlink").arg(built("ice-agent")).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    Process::start(arguments[0], command).unwrap()
 }

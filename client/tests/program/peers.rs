@@ -1,10 +1,8 @@
 //! Permissions, channels and data, in virtual time.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod scripted;
 
 use std::net::SocketAddr;
 
+use crate::scripted::*;
 use causeway_client::{
     Discard, Event, HEADROOM, Received, RequestError, SendError, TAILROOM, Transport, TurnClient,
 };
@@ -12,7 +10,6 @@ use causeway_wire::attribute::{ChannelNumberAttribute, Data, Icmp, XorPeerAddres
 use causeway_wire::{
     ChannelData, ChannelRange, Class, ErrorCode, Message, MessageWriter, Method, TransactionId,
 };
-use scripted::*;
 
 /// A Data indication, as the server sends it.
 fn indication(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {

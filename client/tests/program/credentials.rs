@@ -1,11 +1,9 @@
 //! RFC 8489's long-term credentials: algorithms, USERHASH, bid-down, OpaqueString; and servers that
 //! know nothing of them.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod scripted;
 
 use std::time::Duration;
 
+use crate::scripted::*;
 use causeway_auth::{Key, userhash};
 use causeway_client::{
     Algorithm, Credentials, Discard, Event, Failure, Received, Security, Transport, TurnClient,
@@ -17,7 +15,6 @@ use causeway_wire::attribute::{
 };
 use causeway_wire::{Class, ErrorCode, IntegrityKey, Message, Method};
 use hmac::{Hmac, KeyInit, Mac};
-use scripted::*;
 use sha2::Sha256;
 
 /// Password algorithms, by either reading of RFC 8489 §18.1, and both.

@@ -1,11 +1,9 @@
 //! Relayed addresses of one family, of both, on chosen ports; DONT-FRAGMENT; in virtual time.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod scripted;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::scripted::*;
 use causeway_client::{
     Advice, Event, Failure, HEADROOM, Rejected, RelayPort, RequestError, SendError, TAILROOM,
     Transport, TurnClient, TurnConfig,
@@ -16,7 +14,6 @@ use causeway_wire::attribute::{
     XorMappedAddress, XorPeerAddress, XorRelayedAddress,
 };
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter, Method};
-use scripted::*;
 
 fn relayed_v6() -> SocketAddr {
     "[2001:db8::1]:50000".parse().unwrap()

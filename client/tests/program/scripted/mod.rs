@@ -1,5 +1,4 @@
 //! A TURN server that answers as it is told, and the clock of virtual time.
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,13 +1,10 @@
 //! Hours of an allocation over a network that loses, repeats and reorders, in virtual time.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod scripted;
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::scripted::*;
 use causeway_client::{
     Credentials, Event, HEADROOM, Received, TAILROOM, Transport, TurnClient, TurnConfig,
 };
@@ -15,7 +12,6 @@ use causeway_wire::attribute::{ChannelNumberAttribute, XorPeerAddress};
 use causeway_wire::{ErrorCode, Message, Method};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use scripted::*;
 
 /// A server that forgets what is not refreshed, and changes its nonce each ten minutes.
 #[derive(Default)]

@@ -1,8 +1,6 @@
 //! Allocate, Refresh and the end of an allocation, in virtual time.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod scripted;
-
+use crate::scripted::*;
 use causeway_client::{
     Advice, Allocated, Alternate, Event, Failure, Loss, Received, RequestError, Transport,
 };
@@ -11,7 +9,6 @@ use causeway_wire::attribute::{
     XorMappedAddress, XorRelayedAddress,
 };
 use causeway_wire::{Class, ErrorCode, Message, Method};
-use scripted::*;
 
 #[test]
 fn rfc8656_7_1_an_allocation_takes_two_round_trips() {

@@ -1,11 +1,9 @@
 //! Binding requests over a network that loses, repeats and reorders, in virtual time.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod scripted;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::scripted::*;
 use causeway_client::{
     BindingEvent, BindingRequest, Discard, Failure, Received, StunClient, StunConfig, Timing,
     Transmit, Transport,
@@ -16,7 +14,6 @@ use causeway_wire::attribute::{
 };
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter};
 use rand::{RngExt, SeedableRng};
-use scripted::*;
 
 fn client(config: StunConfig) -> StunClient {
     StunClient::new(config, rng())
