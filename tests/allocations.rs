@@ -6,7 +6,9 @@
 
 use std::net::SocketAddr;
 
-use causeway_relay::{ClientVerdict, Discard, FiveTuple, IcmpNotice, RelayId, Reply, Transport};
+use causeway_relay::{
+    ClientVerdict, Discard, FiveTuple, IcmpNotice, PeerAddress, RelayId, Reply, Transport,
+};
 use causeway_tests::addresses::{client, client_v6, peer, peer_v6};
 use causeway_tests::{Client, Lab};
 use causeway_wire::attribute::{
@@ -40,11 +42,11 @@ fn relaying_allocates_nothing((mut lab, calls): (Lab, Vec<Call>)) {
                 let verdict = lab.server.handle_client(now, &call.five_tuple, message, &mut out);
                 relayed += usize::from(matches!(verdict, ClientVerdict::ToPeer(_)));
             }
-            for peer in [call.on_channel, call.beside_it] {
+            for peer in [call.on_channel, call.beside_it].map(PeerAddress) {
                 let verdict = lab.server.handle_peer(now, call.relay, peer, DATA.len());
                 relayed += usize::from(verdict.is_ok());
             }
-            let (relay, peer) = (call.relay, call.beside_it);
+            let (relay, peer) = (call.relay, PeerAddress(call.beside_it));
             let verdict = lab.server.handle_icmp(now, relay, peer, &UNREACHABLE, &mut out);
             relayed += usize::from(verdict.is_ok());
         }
@@ -101,7 +103,9 @@ fn discarding_a_datagram_allocates_nothing() {
                 let verdict = lab.server.handle_client(now, &stranger, bytes, &mut out);
                 assert!(verdict.discard().is_some());
             }
-            assert!(lab.server.handle_peer(now, call.relay, peer(99, 1), 160).is_err());
+            assert!(
+                lab.server.handle_peer(now, call.relay, PeerAddress(peer(99, 1)), 160).is_err()
+            );
         }
     });
     assert_eq!(allocated.count_total, 0, "{allocated:?}");

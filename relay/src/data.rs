@@ -1,7 +1,7 @@
 //! Application data in both directions (RFC 8656 §11, §12): ChannelData, Send indications, and
 //! datagrams from peers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Range;
 
 use causeway_wire::attribute::{AttributeType, Data, DontFragment, XorPeerAddress};
@@ -10,6 +10,7 @@ use causeway_wire::{
 };
 use rand::CryptoRng;
 
+use crate::address::PeerAddress;
 use crate::allocation::Allocation;
 use crate::five_tuple::FiveTuple;
 use crate::ids::RelayId;
@@ -72,6 +73,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         else {
             return Err(Discard::MissingAttribute);
         };
+        let peer = PeerAddress(peer);
         let (now, lasting) = (now.moment(), self.config.channel_permission);
         let Some((id, allocation)) = self.allocations.find_live_mut(from, now) else {
             return Err(Discard::NoAllocation);
@@ -105,7 +107,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         &mut self,
         now: Now,
         relay: RelayId,
-        peer: SocketAddr,
+        peer: PeerAddress,
         len: usize,
     ) -> Result<ToClient, Discard> {
         let (now, lasting) = (now.moment(), self.config.channel_permission);
@@ -149,7 +151,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
 fn to_peer(
     relay: RelayId,
     allocation: &mut Allocation,
-    peer: SocketAddr,
+    peer: PeerAddress,
     data: Range<usize>,
     dont_fragment: bool,
 ) -> ToPeer {
@@ -173,10 +175,10 @@ fn sets_dont_fragment(from: &FiveTuple, peer: &IpAddr) -> bool {
 
 /// A Data indication up to DATA's value of `len` bytes; `None` when the message would be too long
 /// for STUN's length field.
-fn data_indication(id: TransactionId, peer: SocketAddr, len: u16) -> Option<Prefix> {
+fn data_indication(id: TransactionId, peer: PeerAddress, len: u16) -> Option<Prefix> {
     let mut bytes = [0; Prefix::MAX_LEN];
     let mut writer = MessageWriter::new(&mut bytes, Class::Indication, Method::DATA, id).ok()?;
-    writer.put(&XorPeerAddress(peer)).ok()?;
+    writer.put(&XorPeerAddress(peer.0)).ok()?;
     let head = writer.finish();
     bytes[head..head + 2].copy_from_slice(&AttributeType::DATA.0.to_be_bytes());
     bytes[head + 2..head + 4].copy_from_slice(&len.to_be_bytes());

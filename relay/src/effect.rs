@@ -1,6 +1,5 @@
 //! The requests to the caller that take time, and the reports of how they ended.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use causeway_auth::{Authenticator, Credential, NonceKeys};
 use causeway_wire::attribute::AddressFamily;
 use smallvec::SmallVec;
 
+use crate::address::{AdvertisedAddress, BoundAddress};
 use crate::allocation::Traffic;
 use crate::allocation::relays::BindFailure;
 use crate::five_tuple::FiveTuple;
@@ -34,7 +34,7 @@ pub enum Effect {
         /// The relayed address.
         relay: RelayId,
         /// The address that its socket was bound to.
-        bound: SocketAddr,
+        bound: BoundAddress,
     },
     /// Record that an allocation has ended.
     Ended(Ended),
@@ -60,11 +60,11 @@ pub enum WantedPort {
     /// user's: [`BindFailure::Capacity`].
     Reserved([u8; 8]),
     /// This address only: a restored allocation.
-    Exactly(SocketAddr),
+    Exactly(BoundAddress),
 }
 
 /// The relayed addresses of one allocation, as advertised.
-pub type Advertised = SmallVec<[SocketAddr; 2]>;
+pub type Advertised = SmallVec<[AdvertisedAddress; 2]>;
 
 /// The account of an allocation that has ended.
 #[derive(Clone, Debug)]
@@ -125,9 +125,9 @@ pub enum Completion {
         /// The relayed address.
         relay: RelayId,
         /// The address that the socket is bound to.
-        bound: SocketAddr,
+        bound: BoundAddress,
         /// The address that the client is told: another one behind a 1:1 NAT.
-        advertised: SocketAddr,
+        advertised: AdvertisedAddress,
         /// The token of the next port, if that was to be reserved.
         reservation: Option<[u8; 8]>,
     },

@@ -1,11 +1,12 @@
 //! ICMP errors about datagrams to peers, relayed to the client (RFC 8656 §11.5).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use causeway_wire::attribute::{Icmp, XorPeerAddress};
 use causeway_wire::{Class, EncodeError, MessageWriter, Method, TransactionId};
 use rand::CryptoRng;
 
+use crate::address::PeerAddress;
 use crate::ids::RelayId;
 use crate::now::Now;
 use crate::quota::Ledger;
@@ -32,7 +33,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         &mut self,
         now: Now,
         relay: RelayId,
-        peer: SocketAddr,
+        peer: PeerAddress,
         notice: &IcmpNotice,
         out: &mut [u8],
     ) -> Result<Notify, Discard> {
@@ -68,7 +69,7 @@ fn is_relayed(peer: &IpAddr, kind: u8) -> bool {
 
 fn indication(
     id: TransactionId,
-    peer: SocketAddr,
+    peer: PeerAddress,
     notice: &IcmpNotice,
     out: &mut [u8],
 ) -> Result<usize, EncodeError> {
@@ -78,7 +79,7 @@ fn indication(
         if peer.is_ipv4() { (notice.kind, notice.code) == (3, 4) } else { notice.kind == 2 };
     let data = if has_mtu { notice.data } else { 0 };
     let mut writer = MessageWriter::new(out, Class::Indication, Method::DATA, id)?;
-    writer.put(&XorPeerAddress(peer))?;
+    writer.put(&XorPeerAddress(peer.0))?;
     writer.put(&Icmp {
         icmp_type: notice.kind,
         code: notice.code,

@@ -15,8 +15,9 @@
 //! | `peers/` | permissions, channels, peer policy | RFC 8656 §9, §12, §21.3 |
 //! | `memory/` | chunks, index, timer wheel, small map | |
 //! | `config.rs`, `quota.rs` | limits | rows H30, H33, H35 |
-//! | `ids.rs`, `five_tuple.rs`, `now.rs` | names, addresses, time | |
+//! | `ids.rs`, `address.rs`, `five_tuple.rs`, `now.rs` | names, addresses, time | |
 
+mod address;
 mod allocation;
 mod config;
 mod data;
@@ -32,6 +33,7 @@ mod request;
 mod server;
 mod verdict;
 
+pub use address::{AdvertisedAddress, BoundAddress, PeerAddress};
 pub use allocation::Traffic;
 pub use allocation::changes::Change;
 pub use allocation::record::{AllocationRecord, ChannelRecord, PermissionRecord, RelayedRecord};

@@ -1,7 +1,6 @@
 //! The server: its inputs, its outputs, and the dispatch between them (RFC 8656 §5).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use causeway_wire::demux::{Protocol, protocol};
 use causeway_wire::{ChannelRange, Class, Message, Method};
 use rand::CryptoRng;
 
+use crate::address::AdvertisedAddress;
 use crate::allocation::Traffic;
 use crate::allocation::changes::Changes;
 use crate::allocation::relays::RelayedTransportAddress;
@@ -293,7 +293,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
             let bound =
                 allocation.relays.bound().filter_map(|index| self.allocations.relayed(id, index));
             advertised.extend(bound.map(|relay| relay.advertised));
-            advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
+            advertised.sort_unstable_by_key(|address| address.is_ipv6());
         }
         advertised
     }
@@ -301,7 +301,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// One relayed address, as advertised. `None` while it is being bound, or if there is none.
     #[must_use]
     #[inline]
-    pub fn advertised(&self, relay: RelayId) -> Option<SocketAddr> {
+    pub fn advertised(&self, relay: RelayId) -> Option<AdvertisedAddress> {
         self.allocations
             .get(relay.allocation)
             .filter(|allocation| allocation.relays.is_bound(relay.index))?;

@@ -1,12 +1,12 @@
 //! The answers to inputs. Each input has an answer of its own, so that no caller has to handle one
 //! that cannot occur. None of them owns or copies the bytes of a datagram.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 
 use causeway_auth::Refusal;
 use causeway_wire::{ErrorCode, Method};
 
+use crate::address::PeerAddress;
 use crate::five_tuple::FiveTuple;
 use crate::ids::RelayId;
 
@@ -39,7 +39,7 @@ pub struct ToPeer {
     /// The relayed address to send from.
     pub relay: RelayId,
     /// The address to send to.
-    pub peer: SocketAddr,
+    pub peer: PeerAddress,
     /// The first byte of the application data, and the one behind them.
     pub(crate) data: (u32, u32),
     /// Whether to set DF on this one datagram (RFC 8656 §14, RFC 8656 §15).

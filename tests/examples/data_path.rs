@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use causeway_relay::{FiveTuple, RelayId, Transport};
+use causeway_relay::{FiveTuple, PeerAddress, RelayId, Transport};
 use causeway_tests::addresses::{client, peer};
 use causeway_tests::{Client, Lab};
 use causeway_wire::attribute::{ChannelNumberAttribute, RequestedTransport, XorPeerAddress};
@@ -63,8 +63,8 @@ fn main() {
         };
         let empty = best(&mut next);
         let up = best(|| lab.server.handle_client(now, &calls[next()].five_tuple, &data, &mut out));
-        let down =
-            best(|| lab.server.handle_peer(now, calls[next()].relay, peer(1, 5000), DATA.len()));
+        let from = PeerAddress(peer(1, 5000));
+        let down = best(|| lab.server.handle_peer(now, calls[next()].relay, from, DATA.len()));
         let bind = best(|| {
             let call = &calls[next()];
             lab.server.handle_client(now, &call.five_tuple, &call.bind, &mut out)

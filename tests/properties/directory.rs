@@ -58,10 +58,10 @@ impl Entry {
     fn new(record: &AllocationRecord, lab: &Lab) -> Self {
         let at = |left: Duration| lab.now().unix + left;
         let channel = |channel: &causeway_relay::ChannelRecord| {
-            (channel.number.number(), channel.peer, at(channel.time_to_expiry))
+            (channel.number.number(), channel.peer.0, at(channel.time_to_expiry))
         };
         Self {
-            relayed: record.relayed.iter().map(|relayed| relayed.address.bound).collect(),
+            relayed: record.relayed.iter().map(|relayed| relayed.address.bound.0).collect(),
             username: record.credential.username().to_owned(),
             expires: record.relayed.iter().map(|relayed| at(relayed.time_to_expiry)).collect(),
             permissions: record

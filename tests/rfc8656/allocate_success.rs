@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use causeway_relay::{EndReason, Limits, Transport};
+use causeway_relay::{AdvertisedAddress, EndReason, Limits, Transport};
 use causeway_tests::addresses::{RELAY, RELAY_V6, client, peer};
 use causeway_tests::{Answer, Client, Fill, Lab, Reaction};
 use causeway_wire::Method;
@@ -145,7 +145,7 @@ fn rfc8656_6_an_allocation_that_has_expired_is_gone_with_all_that_it_had() {
     let [ended] = &lab.ended[..] else { panic!("one account, not {:?}", lab.ended) };
     assert_eq!(
         (ended.reason, &ended.relayed[..], ended.duration),
-        (EndReason::Expired, &[relayed][..], Duration::from_secs(600))
+        (EndReason::Expired, &[AdvertisedAddress(relayed)][..], Duration::from_secs(600))
     );
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use causeway_relay::{BindFailure, Discard, EndReason, Families};
+use causeway_relay::{AdvertisedAddress, BindFailure, Discard, EndReason, Families};
 use causeway_tests::addresses::{RELAY, RELAY_V6, peer, peer_v6};
 use causeway_tests::{Client, Fill, Lab, Reaction};
 use causeway_wire::Method;
@@ -208,7 +208,11 @@ fn rfc8656_8_1_with_a_family_a_refresh_applies_to_that_one() {
     assert_eq!(lab.server.gauges().allocations, 1);
     lab.pass_seconds(1);
     assert_eq!(lab.server.gauges(), causeway_relay::Gauges::default());
-    assert_eq!(lab.ended[0].relayed[..], [ipv4, ipv6], "the account names both");
+    assert_eq!(
+        lab.ended[0].relayed[..],
+        [ipv4, ipv6].map(AdvertisedAddress),
+        "the account names both"
+    );
 }
 
 #[test]
@@ -311,7 +315,9 @@ fn rfc8656_6_a_dual_allocation_is_restored_whole() {
         "each with its remaining lifetime"
     );
     next.pass_seconds(400);
-    assert!(next.pool.is_full() && next.ended[0].relayed[..] == [ipv4, ipv6]);
+    assert!(
+        next.pool.is_full() && next.ended[0].relayed[..] == [ipv4, ipv6].map(AdvertisedAddress)
+    );
 }
 
 #[test]
@@ -328,7 +334,7 @@ fn rfc8656_6_what_of_a_dual_allocation_cannot_be_restored_is_left_behind() {
         let id = next.server.adopt(next.now(), &record).unwrap();
         next.time_out();
         assert_eq!(
-            next.server.relayed(id).iter().map(SocketAddr::ip).collect::<Vec<_>>(),
+            next.server.relayed(id).iter().map(|address| address.ip()).collect::<Vec<_>>(),
             [relayed]
         );
         assert_eq!((next.server.gauges().permissions, next.server.gauges().channels), (1, 1));

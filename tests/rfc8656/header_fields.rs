@@ -175,7 +175,7 @@ fn dont_fragment(client: SocketAddr, transport: Transport, peer: SocketAddr) -> 
 fn carries(transport: Transport, client: SocketAddr, peer: SocketAddr, expected: bool) {
     let (mut lab, mut client) = permitted(client, transport);
     let relayed = lab.server.relayed(lab.server.allocation(&client.five_tuple).unwrap());
-    let relayed = *relayed.iter().find(|relayed| relayed.is_ipv4() == peer.is_ipv4()).unwrap();
+    let relayed = relayed.iter().find(|relayed| relayed.is_ipv4() == peer.is_ipv4()).unwrap().0;
     let number = if peer.is_ipv4() { 0x4000 } else { 0x4001 };
     let beside_the_channel = SocketAddr::new(peer.ip(), peer.port() + 1);
     let reactions: [Reaction; 4] = [

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use causeway_relay::{Discard, IcmpNotice, Transport};
+use causeway_relay::{Discard, IcmpNotice, PeerAddress, Transport};
 use causeway_tests::addresses::{client, peer, peer_v6};
 use causeway_tests::{Client, Lab, Reaction};
 use causeway_wire::attribute::{AttributeType, Icmp, XorPeerAddress};
@@ -94,8 +94,8 @@ fn rfc8656_11_5_without_an_allocation_it_is_silently_dropped() {
     let (mut lab, mut client, ipv4, _) = permitted(Transport::Udp);
     let relay = lab.pool.relay(ipv4).unwrap();
     client.refresh(&mut lab, 0);
-    let verdict =
-        lab.server.handle_icmp(lab.now(), relay, peer(1, 7), &UNREACHABLE, &mut [0; 1500]);
+    let peer = PeerAddress(peer(1, 7));
+    let verdict = lab.server.handle_icmp(lab.now(), relay, peer, &UNREACHABLE, &mut [0; 1500]);
     assert_eq!(verdict, Err(Discard::NotReady));
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_relay::{
     ClientVerdict, Command, Completion, Effect, Ended, FiveTuple, IcmpNotice, KeyAnswer, Notify,
-    Now, RelayId, Reply, Server, ToClient,
+    Now, PeerAddress, RelayId, Reply, Server, ToClient,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -139,7 +139,7 @@ impl Lab {
         let reaction = match verdict {
             ClientVerdict::ToPeer(to_peer) => Reaction::ToPeer {
                 from: self.pool.advertised(to_peer.relay),
-                to: to_peer.peer,
+                to: to_peer.peer.0,
                 data: bytes[to_peer.data()].to_vec(),
                 dont_fragment: to_peer.dont_fragment,
                 carry_tos: to_peer.carry_tos,
@@ -163,7 +163,7 @@ impl Lab {
 
     /// A datagram arrives from a peer at a relayed socket.
     pub fn peer_sends_to(&mut self, relay: RelayId, peer: SocketAddr, data: &[u8]) -> Reaction {
-        let verdict = self.server.handle_peer(self.now(), relay, peer, data.len());
+        let verdict = self.server.handle_peer(self.now(), relay, PeerAddress(peer), data.len());
         let reaction = match verdict {
             Ok(ToClient { client, prefix, padding, carry_tos }) => {
                 assert!(padding < 4);
@@ -187,7 +187,8 @@ impl Lab {
         notice: IcmpNotice,
     ) -> Reaction {
         let relay = self.pool.relay(advertised).expect("a relayed address that is bound");
-        let verdict = self.server.handle_icmp(self.now(), relay, peer, &notice, &mut self.out);
+        let verdict =
+            self.server.handle_icmp(self.now(), relay, PeerAddress(peer), &notice, &mut self.out);
         let reaction = match verdict {
             Ok(Notify { client, len }) => {
                 Reaction::Notice { to: client, bytes: self.out[..len].to_vec() }
@@ -253,7 +254,7 @@ impl Lab {
                         reaction = answered;
                     }
                 }
-                Effect::Release { relay, bound } => self.pool.release(relay, bound),
+                Effect::Release { relay, bound } => self.pool.release(relay, bound.0),
                 Effect::Ended(ended) => self.ended.push(ended),
                 Effect::WantKey { username } => self.wanted.push(username.into()),
             }

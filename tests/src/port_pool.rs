@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use causeway_relay::{BindFailure, Completion, RelayId, WantedPort};
+use causeway_relay::{
+    AdvertisedAddress, BindFailure, BoundAddress, Completion, RelayId, WantedPort,
+};
 use causeway_wire::attribute::AddressFamily;
 
 use crate::addresses::{RELAY, RELAY_BOUND, RELAY_V6};
@@ -108,7 +110,8 @@ impl PortPool {
         let reservation =
             (bind.port == WantedPort::EvenAndReserve).then(|| self.reserve(now, bound, &bind.user));
         assert!(self.bound.insert(bound, relay).is_none(), "a port is bound once");
-        Completion::Bound { relay, bound, advertised: advertised(bound), reservation }
+        let advertised = AdvertisedAddress(advertised(bound));
+        Completion::Bound { relay, bound: BoundAddress(bound), advertised, reservation }
     }
 
     fn take(&mut self, now: Duration, bind: &Bind) -> Option<SocketAddr> {

@@ -214,7 +214,7 @@ pub(crate) fn account(
         realm: realm.to_owned(),
         client: allocation.five_tuple.client,
         transport: transport_to_store(allocation.five_tuple.transport),
-        relayed: allocation.relayed.iter().map(|relayed| relayed.address.advertised).collect(),
+        relayed: allocation.relayed.iter().map(|relayed| relayed.address.advertised.0).collect(),
         traffic: traffic_to_store(&allocation.traffic),
         duration: allocation.age,
         reason,

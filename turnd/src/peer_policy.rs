@@ -167,7 +167,8 @@ mod tests {
         ];
         let outside = ["--relay-address", "10.0.0.7", "--external-address", "203.0.113.7"];
         let policy = peer_policy(&configured(&[&listen[..], &outside].concat()).unwrap());
-        let judged = |peer: &str| policy.check_transport(peer.parse().unwrap());
+        let judged =
+            |peer: &str| policy.check_transport(causeway_relay::PeerAddress(peer.parse().unwrap()));
         for own in ["127.0.0.1:3478", "127.0.0.2:3478", "203.0.113.7:3478", "127.0.0.1:9641"] {
             assert_eq!(judged(own), Err(causeway_relay::Denied::Listener), "{own}");
         }

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use causeway_auth::{Algorithm, Credential, Key, Protection};
 use causeway_net::steering;
 use causeway_relay::{
-    AllocationRecord, ChannelRecord, FiveTuple, PermissionRecord, RelayedRecord,
-    RelayedTransportAddress, Traffic, Transport,
+    AdvertisedAddress, AllocationRecord, BoundAddress, ChannelRecord, FiveTuple, PeerAddress,
+    PermissionRecord, RelayedRecord, RelayedTransportAddress, Traffic, Transport,
 };
 use causeway_store::{self as store, Record, RecordId};
 use causeway_wire::{ChannelRange, TransactionId};
@@ -56,8 +56,8 @@ pub(crate) fn to_store(
         expires_at: at(relayed.clone().map(|relay| relay.time_to_expiry).max().unwrap_or_default()),
         relayed: relayed
             .map(|relay| store::RelayedAddress {
-                bound: relay.address.bound,
-                advertised: relay.address.advertised,
+                bound: relay.address.bound.0,
+                advertised: relay.address.advertised.0,
                 expires_at: at(relay.time_to_expiry),
             })
             .collect(),
@@ -74,7 +74,7 @@ pub(crate) fn to_store(
             .iter()
             .map(|channel| store::ChannelRecord {
                 number: channel.number.number(),
-                peer: channel.peer,
+                peer: channel.peer.0,
                 expires_at: at(channel.time_to_expiry),
             })
             .collect(),
@@ -111,8 +111,8 @@ pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRe
         relayed: relayed
             .map(|relay| RelayedRecord {
                 address: RelayedTransportAddress {
-                    bound: relay.bound,
-                    advertised: relay.advertised,
+                    bound: BoundAddress(relay.bound),
+                    advertised: AdvertisedAddress(relay.advertised),
                 },
                 time_to_expiry: left(relay.expires_at),
             })
@@ -130,7 +130,7 @@ pub(crate) fn from_store(record: &Record, unix: Duration) -> Option<AllocationRe
                 let number = ChannelRange::Rfc5766.channel(channel.number)?;
                 Some(ChannelRecord {
                     number,
-                    peer: channel.peer,
+                    peer: PeerAddress(channel.peer),
                     time_to_expiry: left(channel.expires_at),
                 })
             })
@@ -223,8 +223,8 @@ mod tests {
     fn relayed((both, left): (&str, u64)) -> RelayedRecord {
         let (bound, advertised) = both.split_once(' ').unwrap();
         let address = RelayedTransportAddress {
-            bound: bound.parse().unwrap(),
-            advertised: advertised.parse().unwrap(),
+            bound: BoundAddress(bound.parse().unwrap()),
+            advertised: AdvertisedAddress(advertised.parse().unwrap()),
         };
         RelayedRecord { address, time_to_expiry: Duration::from_secs(left) }
     }
@@ -260,7 +260,7 @@ mod tests {
             }],
             channels: vec![ChannelRecord {
                 number: channel,
-                peer: "192.0.2.33:9".parse().unwrap(),
+                peer: PeerAddress("192.0.2.33:9".parse().unwrap()),
                 time_to_expiry: Duration::from_secs(550),
             }],
             traffic: Traffic {

@@ -1,6 +1,6 @@
 //! Export and adoption of allocations: for restarts, take-over and mobility alike.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use causeway_wire::{ChannelNumber, TransactionId};
 use rand::CryptoRng;
 use smallvec::SmallVec;
 
+use crate::address::PeerAddress;
 use crate::allocation::changes::Change;
 use crate::allocation::millis;
 use crate::allocation::relays::{RelayedTransportAddress, Relays};
@@ -77,7 +78,7 @@ pub struct ChannelRecord {
     /// The channel number.
     pub number: ChannelNumber,
     /// The transport address of the peer.
-    pub peer: SocketAddr,
+    pub peer: PeerAddress,
     /// The remaining lifetime.
     pub time_to_expiry: Duration,
 }

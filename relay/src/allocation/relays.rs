@@ -1,10 +1,11 @@
 //! The relayed addresses of one allocation, at most one per family, and when each expires.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use causeway_wire::attribute::AddressFamily;
 
+use crate::address::{AdvertisedAddress, BoundAddress};
 use crate::memory::moment::Moment;
 
 /// A relayed transport address (RFC 8656 §2), with the address that its socket is bound to: they
@@ -12,9 +13,9 @@ use crate::memory::moment::Moment;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayedTransportAddress {
     /// The address that the socket is bound to.
-    pub bound: SocketAddr,
+    pub bound: BoundAddress,
     /// The address that the client is told and that peers see.
-    pub advertised: SocketAddr,
+    pub advertised: AdvertisedAddress,
 }
 
 impl RelayedTransportAddress {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use ahash::RandomState;
 
+use crate::address::{AdvertisedAddress, BoundAddress};
 use crate::allocation::relays::{RelayedTransportAddress, Relays};
 use crate::allocation::{Allocation, Cold, Host, Link, Relayed, Traffic};
 use crate::effect::Advertised;
@@ -194,8 +195,8 @@ impl<G> Allocations<G> {
         let relayed = (*self.cold(id)?.relayed.get(usize::from(index))?)?;
         let host = self.hosts.value(relayed.host);
         let (bound, advertised) = (
-            SocketAddr::new(host.bound, relayed.bound),
-            SocketAddr::new(host.advertised, relayed.advertised),
+            BoundAddress(SocketAddr::new(host.bound, relayed.bound)),
+            AdvertisedAddress(SocketAddr::new(host.advertised, relayed.advertised)),
         );
         Some(RelayedTransportAddress { bound, advertised })
     }
@@ -206,7 +207,7 @@ impl<G> Allocations<G> {
             .filter_map(|index| self.relayed(id, index))
             .map(|relayed| relayed.advertised)
             .collect();
-        advertised.sort_unstable_by_key(SocketAddr::is_ipv6);
+        advertised.sort_unstable_by_key(|address| address.is_ipv6());
         advertised
     }
 

@@ -1,10 +1,10 @@
 //! The channels of one allocation (RFC 8656 §12), found by number and by peer.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_wire::ChannelNumber;
 
+use crate::address::PeerAddress;
 use crate::memory::moment::Moment;
 use crate::memory::small_map::SmallMap;
 
@@ -14,7 +14,7 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
 /// The peer of a channel, and when the channel expires.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Channel {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: PeerAddress,
     pub(crate) expires: Moment,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Channel {
 #[derive(Clone, Debug)]
 pub(crate) struct Channels {
     by_number: SmallMap<ChannelNumber, Channel>,
-    by_peer: SmallMap<SocketAddr, ChannelNumber>,
+    by_peer: SmallMap<PeerAddress, ChannelNumber>,
 }
 
 /// The channels of one allocation to denied peers. No data path reads them: they keep the numbers
@@ -36,7 +36,7 @@ impl Channels {
     }
 
     /// The peer of a live channel.
-    pub(crate) fn peer(&self, number: ChannelNumber, now: Moment) -> Option<SocketAddr> {
+    pub(crate) fn peer(&self, number: ChannelNumber, now: Moment) -> Option<PeerAddress> {
         self.by_number
             .get(&number)
             .filter(|channel| channel.expires.is_after(now))
@@ -44,19 +44,19 @@ impl Channels {
     }
 
     /// The live channel of a peer.
-    pub(crate) fn number(&self, peer: &SocketAddr, now: Moment) -> Option<ChannelNumber> {
+    pub(crate) fn number(&self, peer: &PeerAddress, now: Moment) -> Option<ChannelNumber> {
         let number = *self.by_peer.get(peer)?;
         self.peer(number, now).map(|_| number)
     }
 
     /// Whether number and peer may be bound: neither is bound to another (RFC 8656 §12.2).
-    pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
+    pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &PeerAddress, now: Moment) -> bool {
         self.peer(number, now).is_none_or(|bound| bound == *peer)
             && self.number(peer, now).is_none_or(|bound| bound == number)
     }
 
     /// Binds or refreshes. The caller has checked [`may_bind`](Self::may_bind).
-    pub(crate) fn bind(&mut self, number: ChannelNumber, peer: SocketAddr, expires: Moment) {
+    pub(crate) fn bind(&mut self, number: ChannelNumber, peer: PeerAddress, expires: Moment) {
         if let Some(expired) = self.by_peer.get(&peer).copied().filter(|other| *other != number) {
             self.by_number.remove(&expired);
         }
@@ -121,8 +121,7 @@ mod tests {
     fn rfc8656_12_an_expired_channel_frees_its_number_and_its_peer() {
         let [one, two] =
             [0x4000, 0x4001].map(|number| ChannelRange::Rfc8656.channel(number).unwrap());
-        let [a, b]: [SocketAddr; 2] =
-            ["192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap()];
+        let [a, b] = ["192.0.2.1:1", "192.0.2.2:2"].map(|text| PeerAddress(text.parse().unwrap()));
         let at = |seconds| Moment::of(Duration::from_secs(seconds));
         let mut channels = Channels::new();
         channels.bind(one, a, at(600));

@@ -1,11 +1,10 @@
 //! Channels to denied peers, for clients that must not see a 403 (`peers.denied = "ignore"`).
 
-use std::net::SocketAddr;
-
 use causeway_wire::attribute::AddressFamily;
 use causeway_wire::{ChannelNumber, ErrorCode};
 use rand::CryptoRng;
 
+use crate::address::PeerAddress;
 use crate::ids::AllocationId;
 use crate::memory::moment::Moment;
 use crate::now::Now;
@@ -31,7 +30,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         now: Now,
         id: AllocationId,
         number: ChannelNumber,
-        peer: SocketAddr,
+        peer: PeerAddress,
     ) -> Result<(), ErrorCode> {
         let limit = self.config.limits.channels_per_allocation;
         // A channel from before the peer was denied carries nothing from now on.
@@ -58,7 +57,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         &self,
         id: AllocationId,
         number: ChannelNumber,
-        peer: &SocketAddr,
+        peer: &PeerAddress,
         now: Moment,
     ) -> bool {
         self.ignored(id).is_none_or(|ignored| ignored.may_bind(number, peer, now))
@@ -85,7 +84,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
     /// Why data to or from a peer without a permission are discarded. Any host can cause this, so
     /// it checks the address only, for which the policy does not ask the operating system.
     #[cold]
-    pub(crate) fn why_not_permitted(&self, peer: SocketAddr) -> Discard {
+    pub(crate) fn why_not_permitted(&self, peer: PeerAddress) -> Discard {
         let is_denied =
             self.ignores_denied() && self.config.policy.check_address(peer.ip()).is_err();
         if is_denied { Discard::PeerDenied } else { Discard::NoPermission }
@@ -106,7 +105,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         };
         if self.ignored(id).is_some() {
             let is_served =
-                |peer: &SocketAddr| relays.of_family(AddressFamily::of(&peer.ip())).is_some();
+                |peer: &PeerAddress| relays.of_family(AddressFamily::of(&peer.ip())).is_some();
             self.change_ignored(id, |ignored| {
                 ignored.retain(|channel| channel.expires.is_after(now) && is_served(&channel.peer));
             });

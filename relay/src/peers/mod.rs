@@ -12,6 +12,7 @@ use std::num::NonZeroU16;
 
 use causeway_wire::{ChannelNumber, ChannelRange};
 
+use crate::address::PeerAddress;
 use crate::memory::moment::Moment;
 use crate::peers::channel::Channels;
 use crate::peers::permission::{ChannelPermission, Permissions};
@@ -72,20 +73,25 @@ impl Peers {
     /// Whether data may pass to and from this transport address: its IP address has a permission,
     /// or it has a channel itself (H46).
     #[inline]
-    pub(crate) fn reach(&self, peer: &SocketAddr, lasting: ChannelPermission, now: Moment) -> bool {
+    pub(crate) fn reach(
+        &self,
+        peer: &PeerAddress,
+        lasting: ChannelPermission,
+        now: Moment,
+    ) -> bool {
         self.allow(&peer.ip(), now)
             || lasting == ChannelPermission::WithChannel && self.number(peer, now).is_some()
     }
 
     /// The peer of a live channel.
     #[inline]
-    pub(crate) fn channel(&self, number: ChannelNumber, now: Moment) -> Option<SocketAddr> {
+    pub(crate) fn channel(&self, number: ChannelNumber, now: Moment) -> Option<PeerAddress> {
         match self {
             Self::Few(peers) => {
                 let bound = peers.iter().find(|peer| {
                     peer.number.get() == number.number() && is_live(peer.channel, now)
                 })?;
-                Some(SocketAddr::new(bound.ip(), bound.port))
+                Some(PeerAddress(SocketAddr::new(bound.ip(), bound.port)))
             }
             Self::Many(tables) => tables.channels.peer(number, now),
         }
@@ -93,7 +99,7 @@ impl Peers {
 
     /// The live channel of a peer.
     #[inline]
-    pub(crate) fn number(&self, peer: &SocketAddr, now: Moment) -> Option<ChannelNumber> {
+    pub(crate) fn number(&self, peer: &PeerAddress, now: Moment) -> Option<ChannelNumber> {
         match self {
             Self::Few(peers) => {
                 let (ip, port) = (octets(&peer.ip())?, peer.port());
@@ -107,7 +113,7 @@ impl Peers {
     }
 
     /// Whether number and peer may be bound: neither is bound to another (RFC 8656 §12.2).
-    pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &SocketAddr, now: Moment) -> bool {
+    pub(crate) fn may_bind(&self, number: ChannelNumber, peer: &PeerAddress, now: Moment) -> bool {
         match self {
             Self::Few(_) => {
                 self.channel(number, now).is_none_or(|bound| bound == *peer)
@@ -173,7 +179,8 @@ impl Tables {
                 tables.permissions.install(peer.ip(), expires);
             }
             if let (Some(expires), Some(number)) = (peer.channel, number(peer.number)) {
-                tables.channels.bind(number, SocketAddr::new(peer.ip(), peer.port), expires);
+                let address = PeerAddress(SocketAddr::new(peer.ip(), peer.port));
+                tables.channels.bind(number, address, expires);
             }
         }
         tables
@@ -245,15 +252,19 @@ mod tests {
 
     /// Makes the same changes to peers and to tables, with few and with many of them, and compares
     /// their answers.
+    fn at_port(ip: IpAddr, port: u16) -> PeerAddress {
+        PeerAddress(SocketAddr::new(ip, port))
+    }
+
     #[test]
     fn peers_in_place_are_what_they_would_be_in_tables() {
         assert_eq!(size_of::<Peers>(), 56);
         let ips: [IpAddr; 4] =
             ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"].map(|ip| ip.parse().unwrap());
-        let addresses: Vec<SocketAddr> =
-            ips.iter().flat_map(|ip| [SocketAddr::new(*ip, 0), SocketAddr::new(*ip, 7)]).collect();
+        let addresses: Vec<PeerAddress> =
+            ips.iter().flat_map(|ip| [0, 7].map(|port| at_port(*ip, port))).collect();
         // H1: a mapped address is never bound, and does not mean the IPv4 address.
-        let mapped = [0, 7].map(|port| SocketAddr::new("::ffff:192.0.2.1".parse().unwrap(), port));
+        let mapped = [0, 7].map(|port| at_port("::ffff:192.0.2.1".parse().unwrap(), port));
         let asked = [&addresses[..], &mapped].concat();
         let number = |index: u32| ChannelRange::Rfc8656.channel(0x4000 + index as u16).unwrap();
         let (mut peers, mut tables, mut random) = (Peers::new(), Tables::new(), 1u32);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use causeway_wire::SPECIAL_PURPOSE;
 use ipnet::IpNet;
 
+use crate::address::PeerAddress;
 use crate::peers::special::{carried_ipv4, is_never_a_peer, is_tunnel, is_within_never_a_peer};
 
 /// A rule of the operator. The first rule that matches decides.
@@ -207,7 +208,7 @@ impl PeerPolicy {
     ///
     /// # Errors
     /// [`Denied`]: the first reason found.
-    pub fn check_transport(&self, peer: SocketAddr) -> Result<(), Denied> {
+    pub fn check_transport(&self, peer: PeerAddress) -> Result<(), Denied> {
         self.check(peer, |ip| self.own.contains(ip))
     }
 
@@ -215,24 +216,25 @@ impl PeerPolicy {
     ///
     /// # Errors
     /// [`Denied`]: the first reason found.
-    pub(crate) fn check_datagram(&self, peer: SocketAddr) -> Result<(), Denied> {
+    pub(crate) fn check_datagram(&self, peer: PeerAddress) -> Result<(), Denied> {
         self.check(peer, |ip| self.own.contained_lately(ip))
     }
 
     #[inline]
-    fn check(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Denied> {
+    fn check(&self, peer: PeerAddress, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Denied> {
         if peer.port() == 0 {
             return Err(Denied::PortZero);
         }
         self.check_port(peer, &is_own)?;
         // Through NAT64, for example, a listener of this server has a second address (H1, H5).
-        carried_ipv4(peer.ip())
-            .map_or(Ok(()), |inner| self.check_port(SocketAddr::new(inner, peer.port()), &is_own))
+        carried_ipv4(peer.ip()).map_or(Ok(()), |inner| {
+            self.check_port(PeerAddress(SocketAddr::new(inner, peer.port())), &is_own)
+        })
     }
 
     /// Checks one address as written, against the rules and the ports of this server.
-    fn check_port(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Denied> {
-        if self.listeners.contains(&peer) || self.reaches_wildcard(peer, is_own) {
+    fn check_port(&self, peer: PeerAddress, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Denied> {
+        if self.listeners.contains(&peer.0) || self.reaches_wildcard(peer, is_own) {
             return Err(Denied::Listener);
         }
         if !self.is_relay(peer.ip()) {
@@ -247,7 +249,7 @@ impl PeerPolicy {
         }
     }
 
-    fn reaches_wildcard(&self, peer: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> bool {
+    fn reaches_wildcard(&self, peer: PeerAddress, is_own: impl Fn(IpAddr) -> bool) -> bool {
         let reaches = |listener: &SocketAddr| {
             listener.port() == peer.port() && listener.is_ipv4() == peer.is_ipv4()
         };
@@ -337,7 +339,7 @@ mod tests {
     }
 
     fn transport(policy: &PeerPolicy, peer: &str) -> Result<(), Denied> {
-        policy.check_transport(peer.parse().unwrap())
+        policy.check_transport(PeerAddress(peer.parse().unwrap()))
     }
 
     #[test]

@@ -192,7 +192,7 @@ pub(crate) fn allocated<G>(
         return Ok(());
     };
     for relay in allocation.relays.bound().filter_map(|index| allocations.relayed(id, index)) {
-        writer.put(&XorRelayedAddress(relay.advertised))?;
+        writer.put(&XorRelayedAddress(relay.advertised.0))?;
     }
     for (family, failure) in allocation.relays.refused() {
         let code = ErrorCode::from(failure);

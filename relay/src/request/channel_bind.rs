@@ -4,6 +4,7 @@ use causeway_wire::ErrorCode;
 use causeway_wire::attribute::{ChannelNumberAttribute, XorPeerAddress};
 use rand::CryptoRng;
 
+use crate::address::PeerAddress;
 use crate::ids::AllocationId;
 use crate::peers::channel;
 use crate::quota::Ledger;
@@ -24,6 +25,7 @@ impl<L: Ledger, R: CryptoRng> Server<L, R> {
         else {
             return Err(ErrorCode::BAD_REQUEST);
         };
+        let peer = PeerAddress(peer);
         // "The channel number is in the range 0x4000 through 0x4FFF (inclusive)"
         let number = self.config.channels.channel(number).ok_or(ErrorCode::BAD_REQUEST)?;
         let allocation = self.allocations.get(id).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;

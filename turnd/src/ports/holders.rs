@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use causeway_relay::{AllocationId, RelayId, carried_ipv4};
+use causeway_relay::{AllocationId, BoundAddress, PeerAddress, RelayId, carried_ipv4};
 
 use crate::config::RelayAddress;
 
@@ -61,7 +61,7 @@ impl Holders {
     /// Classifies `peer`. An address behind a 1:1 NAT is matched by its advertised form. A datagram
     /// to the bound one goes through the kernel, and only to a port in use.
     #[inline]
-    pub(crate) fn find(&self, peer: SocketAddr) -> Peer {
+    pub(crate) fn find(&self, peer: PeerAddress) -> Peer {
         for ports in &self.addresses {
             if ports.address.advertised == peer.ip() && ports.is_unique {
                 return match (ports.place(peer.port()), ports.holder(peer.port())) {
@@ -73,7 +73,7 @@ impl Holders {
         }
         match self.through_kernel(peer) {
             Peer::Elsewhere => carried_ipv4(peer.ip()).map_or(Peer::Elsewhere, |inner| {
-                self.through_kernel(SocketAddr::new(inner, peer.port()))
+                self.through_kernel(PeerAddress(SocketAddr::new(inner, peer.port())))
             }),
             peer => peer,
         }
@@ -81,7 +81,7 @@ impl Holders {
 
     /// Classifies an address of ours that is not written in its advertised form: the bound one, or
     /// one through NAT64 (H1).
-    fn through_kernel(&self, peer: SocketAddr) -> Peer {
+    fn through_kernel(&self, peer: PeerAddress) -> Peer {
         let is_ours = |ports: &&Ports| {
             ports.address.bound == peer.ip() || ports.address.advertised == peer.ip()
         };
@@ -98,16 +98,16 @@ impl Holders {
     }
 
     /// The socket of this relayed address is bound.
-    pub(crate) fn hold(&self, bound: SocketAddr, relay: RelayId) {
+    pub(crate) fn hold(&self, bound: BoundAddress, relay: RelayId) {
         self.set(bound, pack(relay));
     }
 
     /// The socket of this relayed address is about to be closed.
-    pub(crate) fn release(&self, bound: SocketAddr) {
+    pub(crate) fn release(&self, bound: BoundAddress) {
         self.set(bound, 0);
     }
 
-    fn set(&self, bound: SocketAddr, value: u64) {
+    fn set(&self, bound: BoundAddress, value: u64) {
         let ports = self.addresses.iter().find(|ports| ports.address.bound == bound.ip());
         if let Some((ports, place)) =
             ports.and_then(|ports| Some((ports, ports.place(bound.port())?)))
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn find(relayed: &Holders, peer: &str) -> Peer {
-        relayed.find(peer.parse().unwrap())
+        relayed.find(PeerAddress(peer.parse().unwrap()))
     }
 
     fn unheld(ours: &str) -> Peer {
@@ -212,16 +212,17 @@ mod tests {
             ("192.0.2.1:52000", "192.0.2.1:51999"),
             ("[2001:db8::1]:50511", "[2001:db8::1]:50512"),
         ] {
-            let address: SocketAddr = address.parse().unwrap();
-            let unheld = Peer::Unheld(address.ip());
-            assert_eq!(relayed.find(address), unheld);
-            relayed.hold(address, holder);
+            let bound = BoundAddress(address.parse().unwrap());
+            let peer = PeerAddress(bound.0);
+            let unheld = Peer::Unheld(peer.ip());
+            assert_eq!(relayed.find(peer), unheld);
+            relayed.hold(bound, holder);
             assert_eq!(
-                (relayed.find(address), find(&relayed, other)),
+                (relayed.find(peer), find(&relayed, other)),
                 (Peer::Relayed(holder), unheld)
             );
-            relayed.release(address);
-            assert_eq!(relayed.find(address), unheld);
+            relayed.release(bound);
+            assert_eq!(relayed.find(peer), unheld);
         }
         for elsewhere in
             ["192.0.2.2:50000", "192.0.2.1:49999", "192.0.2.1:52001", "[2001:db8::2]:50000"]
@@ -234,7 +235,7 @@ mod tests {
     fn h8_behind_a_nat_the_outer_address_is_compared_and_the_inner_one_goes_through_the_kernel() {
         let relayed = relayed(&[("10.0.0.7", "192.0.2.1")]);
         let holder = relay(0, 1, 0, 0);
-        relayed.hold("10.0.0.7:50000".parse().unwrap(), holder);
+        relayed.hold(BoundAddress("10.0.0.7:50000".parse().unwrap()), holder);
         assert_eq!(find(&relayed, "192.0.2.1:50000"), Peer::Relayed(holder));
         assert_eq!(find(&relayed, "10.0.0.7:50000"), Peer::Elsewhere);
         assert_eq!(
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn h8_two_relay_addresses_that_look_alike_from_outside_are_told_apart_by_the_nat() {
         let relayed = relayed(&[("10.0.0.7", "192.0.2.1"), ("10.0.0.8", "192.0.2.1")]);
-        relayed.hold("10.0.0.8:50000".parse().unwrap(), relay(0, 1, 0, 0));
+        relayed.hold(BoundAddress("10.0.0.8:50000".parse().unwrap()), relay(0, 1, 0, 0));
         assert_eq!(
             (find(&relayed, "192.0.2.1:50000"), find(&relayed, "192.0.2.1:50001")),
             (Peer::Elsewhere, unheld("192.0.2.1"))
@@ -256,7 +257,7 @@ mod tests {
     #[test]
     fn h8_nothing_is_reached_through_nat64_that_is_not_held() {
         let relayed = relayed(&[("192.0.2.1", "192.0.2.1")]);
-        relayed.hold("192.0.2.1:50000".parse().unwrap(), relay(0, 1, 0, 0));
+        relayed.hold(BoundAddress("192.0.2.1:50000".parse().unwrap()), relay(0, 1, 0, 0));
         assert_eq!(find(&relayed, "[64:ff9b::192.0.2.1]:50000"), Peer::Elsewhere);
         assert_eq!(find(&relayed, "[64:ff9b::192.0.2.1]:50001"), unheld("192.0.2.1"));
         assert_eq!(find(&relayed, "[64:ff9b::192.0.2.2]:50001"), Peer::Elsewhere);

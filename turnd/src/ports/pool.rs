@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use causeway_relay::{AdvertisedAddress, BoundAddress};
 use rand::Rng;
 
 use crate::config::RelayAddress;
@@ -164,13 +165,13 @@ impl PortPool {
     }
 
     /// The advertised address of a port.
-    pub(crate) fn advertised(&self, port: u16) -> SocketAddr {
-        SocketAddr::new(self.address.advertised, port)
+    pub(crate) fn advertised(&self, port: u16) -> AdvertisedAddress {
+        AdvertisedAddress(SocketAddr::new(self.address.advertised, port))
     }
 
     /// The bound address of a port.
-    pub(crate) fn bound(&self, port: u16) -> SocketAddr {
-        SocketAddr::new(self.address.bound, port)
+    pub(crate) fn bound(&self, port: u16) -> BoundAddress {
+        BoundAddress(SocketAddr::new(self.address.bound, port))
     }
 
     fn set(&self, word: usize, bit: u32) -> bool {
@@ -214,14 +215,14 @@ impl PortPools {
     }
 
     /// Frees the port of a bound address.
-    pub(crate) fn give_back(&self, bound: SocketAddr) {
+    pub(crate) fn give_back(&self, bound: BoundAddress) {
         if let Some(pool) = self.of_address(bound.ip()) {
             pool.give_back(bound.port());
         }
     }
 
     /// Makes a port of a bound address that another program used available again.
-    pub(crate) fn take_back(&self, bound: SocketAddr) {
+    pub(crate) fn take_back(&self, bound: BoundAddress) {
         if let Some(pool) = self.of_address(bound.ip()) {
             pool.take_back(bound.port());
         }

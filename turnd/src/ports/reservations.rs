@@ -1,12 +1,12 @@
 //! Ports that are reserved for a second Allocate (RFC 8656 §7.2).
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ahash::AHashMap;
+use causeway_relay::BoundAddress;
 use rand::CryptoRng;
 
 use crate::clients::quota::{Held, Tally};
@@ -45,7 +45,7 @@ struct Table {
 
 /// One reserved port.
 struct Reservation {
-    address: SocketAddr,
+    address: BoundAddress,
     expires: Duration,
     user: Box<str>,
     _held: Held,
@@ -67,7 +67,7 @@ impl Reservations {
         &self,
         now: Duration,
         user: &str,
-        address: SocketAddr,
+        address: BoundAddress,
         rng: &mut impl CryptoRng,
     ) -> Option<Token> {
         let held = self.users.acquire(user)?;
@@ -92,7 +92,7 @@ impl Reservations {
 
     /// Claims the port of a token, which stays taken; `None` if the token is unknown, expired, or
     /// another user's.
-    pub(crate) fn claim(&self, now: Duration, user: &str, token: Token) -> Option<SocketAddr> {
+    pub(crate) fn claim(&self, now: Duration, user: &str, token: Token) -> Option<BoundAddress> {
         let mut table = self.table();
         table
             .by_token
@@ -104,7 +104,7 @@ impl Reservations {
     }
 
     /// Removes expired reservations. The caller must free their ports.
-    pub(crate) fn expire(&self, now: Duration) -> Vec<SocketAddr> {
+    pub(crate) fn expire(&self, now: Duration) -> Vec<BoundAddress> {
         if self.next_expiry().is_none_or(|next| now < next) {
             return Vec::new();
         }
@@ -159,8 +159,8 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
-    fn address(port: u16) -> SocketAddr {
-        SocketAddr::from(([192, 0, 2, 1], port))
+    fn address(port: u16) -> BoundAddress {
+        BoundAddress(([192, 0, 2, 1], port).into())
     }
 
     fn at(seconds: u64) -> Duration {

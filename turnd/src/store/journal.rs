@@ -138,6 +138,8 @@ mod tests {
     use causeway_wire::{ChannelRange, TransactionId};
     use rand::rngs::StdRng;
 
+    use causeway_relay::{AdvertisedAddress, BoundAddress};
+
     use super::*;
     use crate::inbox::inbox;
     use crate::store::nonces;
@@ -171,8 +173,8 @@ mod tests {
     /// Creates and ends a number of allocations.
     fn churn(server: &mut Server<Unlimited, StdRng>, times: u64) {
         let address = RelayedTransportAddress {
-            bound: ([127, 0, 0, 1], 50_000).into(),
-            advertised: ([127, 0, 0, 1], 50_000).into(),
+            bound: BoundAddress(([127, 0, 0, 1], 50_000).into()),
+            advertised: AdvertisedAddress(([127, 0, 0, 1], 50_000).into()),
         };
         for id in 0..times {
             let record = AllocationRecord {

@@ -42,7 +42,7 @@ impl Worker {
             realm: self.server.realm().to_owned(),
             client: ended.client.client,
             transport: transport_to_store(ended.client.transport),
-            relayed: ended.relayed.to_vec(),
+            relayed: ended.relayed.iter().map(|address| address.0).collect(),
             traffic: traffic_to_store(&ended.traffic),
             duration: ended.duration,
             reason: ended.reason.name(),

@@ -70,7 +70,7 @@ impl Worker {
                     return self.discard(Discard::NotReady);
                 };
                 let dont_fragment = to_peer.dont_fragment;
-                let route = Route { socket, to: peer, from: None, tos, dont_fragment };
+                let route = Route { socket, to: peer.0, from: None, tos, dont_fragment };
                 io.forward(&route, packet, &[], data, 0);
             }
             Peer::Relayed(other) => {

@@ -1,11 +1,10 @@
 //! Carries out the effects that the core asks for: relayed sockets, accounts, keys.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use causeway_auth::Credential;
 use causeway_net::{Io, Sample};
-use causeway_relay::{BindFailure, Completion, Effect, RelayId, Reply, WantedPort};
+use causeway_relay::{BindFailure, BoundAddress, Completion, Effect, RelayId, Reply, WantedPort};
 use causeway_wire::attribute::AddressFamily;
 use rand::Rng;
 
@@ -113,7 +112,7 @@ impl Worker {
     }
 
     /// Binds the port of an allocation that is being restored.
-    fn bind_exactly(&mut self, relay: RelayId, address: SocketAddr, io: &mut Io) -> Completion {
+    fn bind_exactly(&mut self, relay: RelayId, address: BoundAddress, io: &mut Io) -> Completion {
         let pools = Arc::clone(&self.pools);
         let pool = pools.of_address(address.ip()).filter(|pool| pool.take(address.port()));
         let opened = pool.map(|pool| (pool, self.open(pool, address.port(), relay, io)));

@@ -11,13 +11,12 @@
 //! long.
 
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use causeway_net::mailbox::Sender;
-use causeway_relay::RelayId;
+use causeway_relay::{PeerAddress, RelayId};
 
 use crate::mail::Mail;
 
@@ -43,7 +42,7 @@ pub(crate) struct Heading {
     /// The relayed address that receives it.
     pub(crate) to: RelayId,
     /// The relayed address that sent it, as it is advertised.
-    pub(crate) from: SocketAddr,
+    pub(crate) from: PeerAddress,
     /// DSCP (upper six bits) and ECN (lower two).
     pub(crate) tos: u8,
 }
@@ -328,7 +327,7 @@ mod tests {
 
     fn heading(worker: u16, slot: u32) -> Heading {
         let to = RelayId { allocation: AllocationId { worker, slot, generation: 0 }, index: 0 };
-        Heading { to, from: "192.0.2.1:50000".parse().unwrap(), tos: 0xB8 }
+        Heading { to, from: PeerAddress("192.0.2.1:50000".parse().unwrap()), tos: 0xB8 }
     }
 
     /// Takes what one turn takes.

@@ -1,6 +1,5 @@
 //! The log lines of a worker.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_daemon::log::{self, AuthFailure, Refusal, RefusalReason, redacted};
@@ -87,7 +86,7 @@ impl Worker {
         self.account_end(now, ended);
         self.counters.ended(
             ended.client.transport,
-            ended.relayed.first().map(SocketAddr::is_ipv4),
+            ended.relayed.first().map(|address| address.is_ipv4()),
             ended.reason,
         );
         if ended.client.transport != Transport::Udp {

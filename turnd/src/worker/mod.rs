@@ -32,7 +32,7 @@ use causeway_net::{
     Admission, Arrival, AssociationInfo, IcmpError, Io, Malformed, Packet, Rejection, Sample,
     Service, SocketKey, StreamEnd, StreamInfo, UdpOptions,
 };
-use causeway_relay::{Command, FiveTuple, IcmpNotice, Now, Server, Transport};
+use causeway_relay::{Command, FiveTuple, IcmpNotice, Now, PeerAddress, Server, Transport};
 use causeway_wire::stream;
 use rand::rngs::StdRng;
 
@@ -108,8 +108,12 @@ impl Service for Worker {
                 self.client_verdict(now, &from, verdict, arrival.tos, packet, io);
             }
             Socket::Relay(relay) => {
-                let verdict =
-                    self.server.handle_peer(at(now), relay, arrival.source, packet.payload().len());
+                let verdict = self.server.handle_peer(
+                    at(now),
+                    relay,
+                    PeerAddress(arrival.source),
+                    packet.payload().len(),
+                );
                 let whole = 0..packet.payload().len();
                 self.peer_verdict(verdict, arrival.tos, packet, whole, io);
             }
@@ -167,8 +171,13 @@ impl Service for Worker {
         }
         let notice =
             IcmpNotice { kind: error.kind, code: error.code, data: u32::from_be_bytes(error.data) };
-        let verdict =
-            self.server.handle_icmp(at(now), relay, error.peer, &notice, io.reply_buffer());
+        let verdict = self.server.handle_icmp(
+            at(now),
+            relay,
+            PeerAddress(error.peer),
+            &notice,
+            io.reply_buffer(),
+        );
         self.notice_verdict(verdict, io);
         self.carry_out(now, io);
     }

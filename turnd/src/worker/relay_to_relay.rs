@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use causeway_net::{Io, Packet, Route, Sample};
-use causeway_relay::{Discard, RelayId, ToClient};
+use causeway_relay::{Discard, PeerAddress, RelayId, ToClient};
 
 use super::deliver::Leg;
 use super::lanes::{Batch, Heading, Lanes};
@@ -36,12 +36,14 @@ impl Worker {
         if data.len() > MAX_LEN[usize::from(source.is_ipv6())] {
             return self.discard(Discard::TooLong);
         }
+        // The other client sees it as its peer.
+        let peer = PeerAddress(source.0);
         if to.allocation.worker == self.index {
             self.counters.within.add(1);
-            let verdict = self.server.handle_peer(at(now), to, source, data.len());
+            let verdict = self.server.handle_peer(at(now), to, peer, data.len());
             self.peer_verdict(verdict, tos, packet, data, io);
         } else if let Some(lanes) = &mut self.lanes {
-            lanes.put(Heading { to, from: source, tos }, &packet.payload()[data]);
+            lanes.put(Heading { to, from: peer, tos }, &packet.payload()[data]);
         }
     }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_net::{Io, Sample, UdpSocket};
-use causeway_relay::{AllocationRecord, FiveTuple};
+use causeway_relay::{AllocationRecord, BoundAddress, FiveTuple};
 
 use super::{Worker, at, has_allocation};
 use crate::records::{Left, Restoring};
@@ -88,13 +88,13 @@ impl Worker {
 
     /// Whether a relayed address of the allocation is free but for another program.
     fn is_held_elsewhere(&self, record: &AllocationRecord) -> bool {
-        let is_held = |bound: SocketAddr| {
+        let is_held = |bound: BoundAddress| {
             let Some(pool) =
                 self.pools.of_address(bound.ip()).filter(|pool| pool.take(bound.port()))
             else {
                 return false;
             };
-            let held = UdpSocket::bind(bound, &self.relayed_options)
+            let held = UdpSocket::bind(bound.0, &self.relayed_options)
                 .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
             pool.give_back(bound.port());
             held
@@ -140,7 +140,9 @@ mod tests {
 
     use causeway_auth::{Credential, Protection};
     use causeway_net::{EventLoop, Service as _};
-    use causeway_relay::{RelayedRecord, RelayedTransportAddress, Traffic, Transport};
+    use causeway_relay::{
+        AdvertisedAddress, RelayedRecord, RelayedTransportAddress, Traffic, Transport,
+    };
     use causeway_wire::TransactionId;
 
     use super::*;
@@ -166,8 +168,8 @@ mod tests {
         prepared(&flags)
     }
 
-    fn left(bound: SocketAddr) -> Box<Left> {
-        let address = RelayedTransportAddress { bound, advertised: bound };
+    fn left(bound: BoundAddress) -> Box<Left> {
+        let address = RelayedTransportAddress { bound, advertised: AdvertisedAddress(bound.0) };
         let allocation = AllocationRecord {
             id: 7,
             five_tuple: FiveTuple {
@@ -192,8 +194,8 @@ mod tests {
 
     #[test]
     fn a_stored_allocation_whose_port_another_program_holds_is_restored_when_that_closes_it() {
-        let bound: SocketAddr = "127.71.1.1:21007".parse().unwrap();
-        let other = StdSocket::bind(bound).unwrap();
+        let bound = BoundAddress("127.71.1.1:21007".parse().unwrap());
+        let other = StdSocket::bind(bound.0).unwrap();
         let (mut worker, mut event_loop) = worker("127.71.1.1");
         assert!(matches!(worker.restore(START, left(bound), event_loop.io()), Restoring::Waits));
         assert_eq!(
@@ -209,14 +211,14 @@ mod tests {
             (worker.server.gauges().allocations, worker.counters.restored_late.value()),
             (1, 1)
         );
-        assert_eq!(StdSocket::bind(bound).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(StdSocket::bind(bound.0).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(worker.waiting.next_deadline(), None);
     }
 
     #[test]
     fn a_port_that_stays_held_is_given_up_and_one_that_is_taken_here_is_not_waited_for() {
-        let bound: SocketAddr = "127.71.1.2:21007".parse().unwrap();
-        let _other = StdSocket::bind(bound).unwrap();
+        let bound = BoundAddress("127.71.1.2:21007".parse().unwrap());
+        let _other = StdSocket::bind(bound.0).unwrap();
         let (mut worker, mut event_loop) = worker("127.71.1.2");
         assert!(matches!(worker.restore(START, left(bound), event_loop.io()), Restoring::Waits));
         worker.timeout(after(PATIENCE), event_loop.io());

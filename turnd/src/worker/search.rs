@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_auth::Credential;
 use causeway_net::{Io, Sample, SocketKey, UdpSocket};
-use causeway_relay::{BindFailure, Completion, RelayId};
+use causeway_relay::{BindFailure, BoundAddress, Completion, RelayId};
 
 use super::Worker;
 use crate::capacity::Refused;
@@ -58,9 +57,9 @@ pub(crate) struct Searches {
     /// Number of failed tries in this turn.
     tries: usize,
     /// Ports that other programs hold, and when to try each again. Bounded by the number of ports.
-    aside: VecDeque<(Duration, SocketAddr)>,
+    aside: VecDeque<(Duration, BoundAddress)>,
     /// The address that failed to bind last, and the error.
-    pub(super) failed: Option<(SocketAddr, io::Error)>,
+    pub(super) failed: Option<(BoundAddress, io::Error)>,
 }
 
 /// The result of one try.
@@ -188,7 +187,7 @@ impl Worker {
             pool.give_back(port + 1);
             return Tried::Exhausted(Refused::Reservation);
         };
-        let opened = match UdpSocket::bind(next, &self.relayed_options) {
+        let opened = match UdpSocket::bind(next.0, &self.relayed_options) {
             Ok(probe) => {
                 drop(probe);
                 self.open(pool, port, search.relay, io)
@@ -217,7 +216,7 @@ impl Worker {
         relay: RelayId,
         io: &mut Io,
     ) -> io::Result<SocketKey> {
-        io.bind_udp(pool.bound(port), &self.relayed_options, Socket::Relay(relay).tag())
+        io.bind_udp(pool.bound(port).0, &self.relayed_options, Socket::Relay(relay).tag())
     }
 
     /// Gives back a port that cannot be bound, or sets it aside if another program holds it.
@@ -282,7 +281,7 @@ impl Tried {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, UdpSocket as StdSocket};
+    use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
     use std::ops::RangeInclusive;
 
     use causeway_net::{EventLoop, Service as _};
@@ -337,7 +336,7 @@ mod tests {
         }
         worker.searches.tries = 0;
         match completion {
-            Some(Completion::Bound { bound, .. }) => (Some(bound), turns),
+            Some(Completion::Bound { bound, .. }) => (Some(bound.0), turns),
             _ => (None, turns),
         }
     }
@@ -414,10 +413,10 @@ mod tests {
         let pool =
             worker.pools.of_address("127.71.0.5".parse().unwrap()).map(|pool| pool.take(21_001));
         assert_eq!(pool, Some(true));
-        let address: SocketAddr = "127.71.0.5:21001".parse().unwrap();
+        let address = BoundAddress("127.71.0.5:21001".parse().unwrap());
         let token =
             worker.reservations.insert(NOW.monotonic, "alice", address, &mut worker.rng).unwrap();
-        let other = StdSocket::bind(address).unwrap();
+        let other = StdSocket::bind(address.0).unwrap();
         let completion = worker.bind_reserved(NOW, RELAY, token, &credential(), event_loop.io());
         assert!(matches!(completion, Completion::BindFailed { .. }));
         assert_eq!((counts(worker), worker.reservations.len()), ((PORTS.len() - 1, 1), 0));

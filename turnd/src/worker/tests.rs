@@ -6,7 +6,7 @@ use causeway_daemon::service::listeners::Listeners;
 use causeway_net::{
     Clock, DatagramListenerOptions, Descriptors, EventLoop, Mailbox, UdpOptions, UdpSocket,
 };
-use causeway_relay::{AllocationId, RelayId};
+use causeway_relay::{AllocationId, PeerAddress, RelayId};
 use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
 use super::lanes::Heading;
@@ -118,10 +118,8 @@ fn h52_what_other_workers_send_does_not_keep_a_client_waiting() {
     };
     for end in &mut ends {
         (0..EACH).for_each(|_| {
-            end.put(
-                Heading { to, from: "192.0.2.1:50000".parse().unwrap(), tos: 0 },
-                b"from another worker",
-            );
+            let from = PeerAddress("192.0.2.1:50000".parse().unwrap());
+            end.put(Heading { to, from, tos: 0 }, b"from another worker");
         });
         end.hand_over_all();
     }

@@ -12,9 +12,9 @@ use causeway_auth::{
     NonceKeys, NonceText,
 };
 use causeway_relay::{
-    BindFailure, ChannelPermission, ClientVerdict, Command, Completion, Config, DeniedPeers,
-    Effect, Families, FiveTuple, Gauges, IcmpNotice, KeyAnswer, Ledger, Limits, Now, RelayId,
-    Reply, Server, ToPeer, WantedPort,
+    AdvertisedAddress, BindFailure, BoundAddress, ChannelPermission, ClientVerdict, Command,
+    Completion, Config, DeniedPeers, Effect, Families, FiveTuple, Gauges, IcmpNotice, KeyAnswer,
+    Ledger, Limits, Now, PeerAddress, RelayId, Reply, Server, ToPeer, WantedPort,
 };
 use causeway_wire::attribute::{AddressFamily, AttributeType};
 use causeway_wire::{ChannelRange, Message};
@@ -124,14 +124,15 @@ impl Shell {
 
     pub(crate) fn peer_sends(&mut self, which: u8, peer: SocketAddr, len: usize) {
         let Some(relay) = self.bound_relay(which) else { return };
-        if let Ok(to_client) = self.server.handle_peer(self.now(), relay, peer, len) {
+        if let Ok(to_client) = self.server.handle_peer(self.now(), relay, PeerAddress(peer), len) {
             assert!(to_client.padding < 4 && !to_client.prefix.as_bytes().is_empty());
         }
     }
 
     pub(crate) fn icmp_arrives(&mut self, which: u8, peer: SocketAddr, notice: IcmpNotice) {
         let Some(relay) = self.bound_relay(which) else { return };
-        let verdict = self.server.handle_icmp(self.now(), relay, peer, &notice, &mut self.out);
+        let verdict =
+            self.server.handle_icmp(self.now(), relay, PeerAddress(peer), &notice, &mut self.out);
         let Ok(notify) = verdict else { return };
         let message = Message::decode(&self.out[..notify.len]).expect("an indication is a message");
         assert!(message.has(AttributeType::ICMP) && message.has(AttributeType::XOR_PEER_ADDRESS));
@@ -228,13 +229,14 @@ impl Shell {
                     [0x2a01, 0, 0, 0, 0, 0, 0, 9].into()
                 };
                 let bound = if let WantedPort::Exactly(address) = port {
-                    address
+                    address.0
                 } else {
                     SocketAddr::new(ip, self.next_port)
                 };
                 if self.bound.insert(bound, relay).is_none() {
                     let reservation = (port == WantedPort::EvenAndReserve).then_some([how; 8]);
-                    return Completion::Bound { relay, bound, advertised: bound, reservation };
+                    let (bound, advertised) = (BoundAddress(bound), AdvertisedAddress(bound));
+                    return Completion::Bound { relay, bound, advertised, reservation };
                 }
                 BindFailure::Capacity
             }
