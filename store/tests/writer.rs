@@ -184,7 +184,7 @@ async fn h47_nothing_is_deleted_for_an_owner_that_has_not_answered() {
 }
 
 #[tokio::test]
-async fn h47_what_was_given_up_while_it_was_offered_is_offered_again_before_anything_is_deleted() {
+async fn h47_changes_dropped_during_an_offer_are_offered_again_before_anything_is_deleted() {
     let told = play(&[Turn::GivenUp, Turn::Deletes(1), Turn::Offered]).await;
     let deletions: Vec<&str> =
         told.iter().map(|one| &**one).filter(|one| one.starts_with("delete")).collect();

@@ -75,7 +75,7 @@ fn h56_a_glued_chain_is_refused_at_the_check_at_the_start_and_at_a_reload() {
 }
 
 #[test]
-fn h56_the_check_the_start_and_a_reload_say_how_many_certificates_and_until_when() {
+fn h56_the_check_the_start_and_a_reload_print_the_certificates_and_their_end() {
     let certificates = Certificates::make(KeyKind::Ecdsa);
     let servers = both(&certificates);
     for (name, address, config) in &servers {

@@ -167,7 +167,7 @@ fn h53_idle_connections_to_stund_leave_descriptors_for_health() {
 }
 
 #[test]
-fn h53_the_start_says_what_fits_and_what_to_do() {
+fn h53_the_start_logs_the_limit_and_the_remedy() {
     let small = turnd("", 256);
     small.until_log(": ready workers=");
     let log = small.log();

@@ -206,7 +206,7 @@ fn h8_behind_a_nat_the_advertised_address_is_another_client() {
 }
 
 #[test]
-fn h8_what_was_sent_to_a_port_that_relays_nothing_never_reaches_the_kernel() {
+fn h8_data_for_a_port_that_relays_nothing_never_reach_the_kernel() {
     let turnd = behind_nat("");
     let unheld = "turnd_discarded_total{cause=\"not_relayed\"}";
     for (from, to) in pairs() {

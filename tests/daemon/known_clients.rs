@@ -8,7 +8,7 @@ use causeway_tests::daemon::service;
 use crate::turnd::turnd_with;
 
 #[test]
-fn libnice_is_told_its_reflexive_address_by_a_request_of_rfc_3489() {
+fn libnice_gets_its_reflexive_address_by_a_request_of_rfc_3489() {
     let (turnd, stund) = (turnd_with("", ""), service::stund_with_one_address());
     for server in [turnd.address, stund.address] {
         let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
@@ -31,7 +31,7 @@ fn libnice_is_told_its_reflexive_address_by_a_request_of_rfc_3489() {
 }
 
 #[test]
-fn lifetimes_that_end_calls_of_known_clients_are_warned_of() {
+fn lifetimes_that_end_calls_of_known_clients_cause_warnings() {
     let usual = turnd_with("", "");
     let short = turnd_with(
         "",

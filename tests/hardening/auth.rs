@@ -181,7 +181,7 @@ fn rest_names_are_taken_in_the_form_that_is_configured() {
 }
 
 #[test]
-fn refusals_are_told_apart_in_the_log_and_not_in_the_answer() {
+fn refusals_differ_in_the_log_and_not_in_the_answer() {
     let mut lab = Lab::default();
     let minted = |time: u64| {
         let username = format!("{time}:carol");
@@ -282,7 +282,7 @@ fn h34_an_unknown_user_takes_as_long_as_a_wrong_password() {
 }
 
 #[test]
-fn h34_wrong_password_and_unknown_user_cannot_be_told_apart() {
+fn h34_wrong_password_and_unknown_user_get_the_same_answer() {
     let mut lab = Lab::default();
     let [wrong, unknown] = ["alice", "trudy"].map(|name| {
         let mut client = Client::udp(1).named(name, "guess");

@@ -155,7 +155,7 @@ fn h46_between_two_relayed_addresses_of_one_server() {
 }
 
 #[test]
-fn h46_after_a_restore_the_channel_permits_what_it_did() {
+fn h46_after_a_restore_the_channel_permits_as_before() {
     for mode in MODES {
         let mut lab = Lab::with(|setup| setup.channel_permission = mode);
         let mut client = Client::udp(1);

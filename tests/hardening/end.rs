@@ -112,7 +112,7 @@ fn h39_lifetime_zero_ends_relaying_at_once() {
 }
 
 #[test]
-fn h39_what_arrives_for_an_allocation_before_reaches_no_other_in_its_place() {
+fn h39_data_for_an_earlier_allocation_reach_no_later_one() {
     let (mut lab, mut first, mut second) = (Lab::default(), Client::udp(1), Client::udp(2));
     let relayed = first.allocate(&mut lab);
     let stale = lab.pool.relay(relayed).unwrap();

@@ -327,7 +327,7 @@ fn h33_a_client_with_many_ports_keeps_no_other_client_out() {
 }
 
 #[test]
-fn an_answer_for_another_user_than_was_asked_for_is_ignored() {
+fn an_answer_for_another_user_is_ignored() {
     let mut lab = lab();
     let mut mallory = Client::udp(1).named("mallory", "sea");
     mallory.ask(&mut lab, Method::ALLOCATE, ALLOCATE);

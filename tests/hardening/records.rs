@@ -63,7 +63,7 @@ fn h30_an_adopted_allocation_whose_port_is_taken_leaves_nothing() {
 }
 
 #[test]
-fn h35_what_has_expired_is_not_adopted() {
+fn h35_an_expired_allocation_is_not_adopted() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.allocate(&mut lab);
     client.permit(&mut lab, &[peer(1, 1)]);
@@ -114,7 +114,7 @@ fn h49_no_time_that_is_read_back_counts_for_more_than_was_granted() {
 }
 
 #[test]
-fn h49_what_was_granted_is_not_shortened_by_a_restore() {
+fn h49_a_restore_does_not_shorten_a_grant() {
     // The configuration is stricter, the client has refreshed one of two addresses for less, and
     // the record is restored several times.
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
@@ -193,7 +193,7 @@ fn h36_a_retransmission_that_reaches_the_next_server_gets_the_same_answer() {
 }
 
 #[test]
-fn h33_after_an_outage_everything_is_told_and_then_each_change_again() {
+fn h33_after_an_outage_everything_is_reported_and_then_each_change_again() {
     let mut lab = Lab::with(|setup| setup.track_changes = true);
     let (mut stays, mut comes_and_goes) = (Client::udp(1), Client::udp(2));
     stays.allocate(&mut lab);
@@ -213,7 +213,7 @@ fn h33_after_an_outage_everything_is_told_and_then_each_change_again() {
 }
 
 #[test]
-fn h47_changes_that_were_given_up_are_asked_for_and_an_offer_covers_them() {
+fn h47_dropped_changes_are_asked_for_and_an_offer_covers_them() {
     let mut lab = Lab::with(|setup| setup.track_changes = true);
     let (mut stays, mut comes_and_goes) = (Client::udp(1), Client::udp(2));
     stays.allocate(&mut lab);
@@ -243,7 +243,7 @@ fn h47_changes_that_were_given_up_are_asked_for_and_an_offer_covers_them() {
 }
 
 #[test]
-fn h47_a_record_that_cannot_be_brought_back_is_not_told_as_ended_and_one_that_can_is_told() {
+fn h47_a_record_that_cannot_be_restored_is_not_reported_as_ended() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     client.allocate(&mut lab);
     let record = export(&lab, &client);

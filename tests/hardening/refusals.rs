@@ -143,7 +143,7 @@ fn h33_the_same_holds_without_an_allocation() {
 }
 
 #[test]
-fn h33_a_stale_nonce_that_is_never_mended_is_answered_70_times_in_ten_seconds() {
+fn h33_a_stale_nonce_that_stays_stale_is_answered_70_times_in_ten_seconds() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let (mut lab, mut client) = (Lab::default(), Client::at(client(1, 1), transport));
         client.allocate(&mut lab);

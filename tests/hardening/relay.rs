@@ -201,7 +201,7 @@ fn h29_every_answer_to_an_authenticated_request_carries_integrity() {
 }
 
 #[test]
-fn h30_every_way_out_gives_port_and_quota_back() {
+fn h30_every_end_frees_port_and_quota() {
     type End = fn(&mut Lab, &mut Client);
     let ends: [(EndReason, End); 5] = [
         (EndReason::Released, |lab, client| _ = client.refresh(lab, 0)),
@@ -237,7 +237,7 @@ fn h30_every_way_out_gives_port_and_quota_back() {
 }
 
 #[test]
-fn h30_what_could_not_be_bound_holds_nothing() {
+fn h30_a_failed_bind_holds_nothing() {
     let mut lab = Lab::with(|setup| setup.quota = 1);
     lab.pool.failure = Some(BindFailure::Capacity);
     let mut client = Client::udp(1);
@@ -344,7 +344,7 @@ fn h33_the_tables_of_an_allocation_are_bounded() {
 }
 
 #[test]
-fn h35_lifetimes_are_clamped_and_what_has_expired_is_gone() {
+fn h35_lifetimes_are_clamped_and_expired_allocations_are_gone() {
     let (mut lab, mut client) = (Lab::default(), Client::udp(1));
     let relayed = client.allocate(&mut lab);
     assert_eq!(client.refresh(&mut lab, u32::MAX).lifetime(), Some(3600));

@@ -42,7 +42,7 @@ fn h32_ten_thousand_reservations_come_back_unclaimed() {
 }
 
 #[test]
-fn h32_a_token_is_good_for_the_user_that_it_was_told_only() {
+fn h32_a_token_is_valid_only_for_the_user_that_got_it() {
     let mut lab = Lab::default();
     let token = Client::udp(1).allocate_with(&mut lab, PAIR).token().unwrap();
     let claim: Fill<'_> = &|w| w.put(&token).map(drop);
@@ -89,7 +89,7 @@ fn h32_a_claim_that_cannot_be_bound_holds_nothing() {
 }
 
 #[test]
-fn h30_every_way_out_of_a_dual_allocation_gives_both_ports_back() {
+fn h30_every_end_of_a_dual_allocation_frees_both_ports() {
     let both: Fill<'_> = &|w| {
         w.put(&RequestedTransport::UDP)?
             .put(&AdditionalAddressFamily(AddressFamily::Ipv6))

@@ -50,12 +50,12 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+    fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         causeway_fuzz::decode(&bytes);
     }
 
     #[test]
-    fn random_attributes_are_no_harm(
+    fn random_attributes_do_no_harm(
         kinds in proptest::collection::vec(
             (0u16..0x40, any::<bool>(), proptest::collection::vec(any::<u8>(), 0..40)),
             0..20,
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn mutated_messages_are_no_harm(
+    fn mutated_messages_do_no_harm(
         message in message(ANY_TEXT),
         flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut in proptest::option::of(any::<prop::sample::Index>()),

@@ -87,7 +87,7 @@ fn talking(
 }
 
 #[test]
-fn h50_a_stop_accounts_for_every_allocation_once_and_what_is_restored_goes_on() {
+fn h50_a_stop_accounts_for_every_allocation_once_and_restored_ones_go_on() {
     let (redis, certificates, peer) =
         (RedisServer::start(), Certificates::make(KeyKind::Ecdsa), udp());
     let mut relay =
@@ -146,7 +146,7 @@ fn h50_a_stop_accounts_for_every_allocation_once_and_what_is_restored_goes_on() 
 }
 
 #[test]
-fn h50_after_a_crash_what_does_not_go_on_has_its_end_from_the_record() {
+fn h50_after_a_crash_allocations_that_are_not_restored_end_by_their_record() {
     let (redis, certificates, peer) =
         (RedisServer::start(), Certificates::make(KeyKind::Ecdsa), udp());
     let mut relay =

@@ -12,7 +12,7 @@ use crate::relay::{Relay, is_of, record_key, records};
 use crate::talk::Talk;
 
 #[test]
-fn what_cannot_be_restored_is_counted_and_the_others_live() {
+fn records_that_cannot_be_restored_are_counted_and_the_others_live() {
     let redis = RedisServer::start();
     let mut relay = Relay::start(&redis.url());
     let mut calls = relay.calls(6);

@@ -101,7 +101,7 @@ fn h45_a_full_redis() {
 
 /// More changes than a worker records: it drops them, and then counts everything as changed.
 #[test]
-fn h47_what_was_given_up_in_a_pause_of_redis_is_written_again_and_stays() {
+fn h47_changes_dropped_in_a_pause_of_redis_are_written_again_and_stay() {
     let redis = RedisServer::start();
     let mut relay =
         Relay::start_as(&redis.url(), |config| config.replace("workers = 4", "workers = 1"));

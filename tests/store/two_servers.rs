@@ -9,7 +9,7 @@ use crate::relay::{self, NODE, Relay};
 
 /// The second server has its own folder for locks, as on another host or in another container.
 #[test]
-fn h48_a_name_whose_server_lives_elsewhere_is_refused_and_can_be_taken_over_and_comes_back() {
+fn h48_the_name_of_a_live_server_is_refused_can_be_taken_over_and_comes_back() {
     let redis = RedisServer::start();
     let mut first = Relay::start(&redis.url());
     let mut calls = first.calls(4);

@@ -89,9 +89,11 @@ fn an_endless_row_of_stale_nonces_is_cut() {
         challenge(request, code, &format!("nonce-{count}"))
     });
     assert_eq!(count, 5);
-    assert!(
-        matches!(&events(&mut client)[..], [Event::Failed { failure: Failure::Refused(refusal), .. }] if refusal.code == ErrorCode::STALE_NONCE)
-    );
+    assert!(matches!(
+        &events(&mut client)[..],
+        [Event::Failed { failure: Failure::Refused(refusal), .. }]
+            if refusal.code == ErrorCode::STALE_NONCE
+    ));
 }
 
 #[test]
@@ -189,9 +191,11 @@ fn rfc8489_6_3_4_server_errors_are_tried_four_times_more() {
     talk(&mut client, start, &mut serve);
     run(&mut client, start, start + seconds(60), &mut serve);
     assert_eq!(count, 5);
-    assert!(
-        matches!(&events(&mut client)[..], [Event::Failed { failure: Failure::Refused(refusal), .. }] if refusal.code == ErrorCode::SERVER_ERROR)
-    );
+    assert!(matches!(
+        &events(&mut client)[..],
+        [Event::Failed { failure: Failure::Refused(refusal), .. }]
+            if refusal.code == ErrorCode::SERVER_ERROR
+    ));
 }
 
 #[test]

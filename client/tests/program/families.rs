@@ -56,9 +56,11 @@ fn dual(now: Duration) -> TurnClient {
     let mut client = client(|config| config.both_families = true);
     client.allocate(now).unwrap();
     talk(&mut client, now, giving(&[relayed(), relayed_v6()], |_| {}));
-    assert!(
-        matches!(events(&mut client)[..], [Event::Allocated(allocated)] if allocated.additional == Some(relayed_v6()))
-    );
+    assert!(matches!(
+        events(&mut client)[..],
+        [Event::Allocated(allocated)]
+            if allocated.additional == Some(relayed_v6())
+    ));
     client
 }
 
@@ -217,9 +219,11 @@ fn rfc8656_10_1_a_dual_allocation_permits_peers_of_both_families() {
     client.permit(now, peer().ip()).unwrap();
     client.bind(now, peer_v6()).unwrap();
     talk(&mut client, now, honest);
-    assert!(
-        matches!(events(&mut client)[..], [Event::PermissionInstalled { .. }, Event::ChannelBound { peer, .. }] if peer == peer_v6())
-    );
+    assert!(matches!(
+        events(&mut client)[..],
+        [Event::PermissionInstalled { .. }, Event::ChannelBound { peer, .. }]
+            if peer == peer_v6()
+    ));
     let mut single = allocated(Transport::Udp, now);
     assert_eq!(single.permit(now, peer_v6().ip()), Err(RequestError::Family));
     assert_eq!(single.bind(now, peer_v6()), Err(RequestError::Family));
@@ -343,7 +347,11 @@ fn rfc8656_7_4_what_can_be_done_without_is_told() {
             })
         });
         assert!(
-            matches!(&events(&mut client)[..], [Event::Failed { advice, .. }] if *advice == expected),
+            matches!(
+                &events(&mut client)[..],
+                [Event::Failed { advice, .. }]
+                    if *advice == expected
+            ),
             "{code} {expected:?}"
         );
     }

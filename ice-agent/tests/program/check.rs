@@ -78,7 +78,7 @@ async fn a_wrong_password_is_401_at_allocate() {
 }
 
 #[tokio::test]
-async fn each_error_is_told_with_its_step_code_and_reason() {
+async fn each_error_is_reported_with_its_step_code_and_reason() {
     for (method, code, step) in [
         (Method::ALLOCATE, ErrorCode::ALLOCATION_QUOTA_REACHED, "Allocate"),
         (Method::ALLOCATE, ErrorCode::INSUFFICIENT_CAPACITY, "Allocate"),
@@ -200,7 +200,7 @@ async fn without_credentials_the_report_says_what_is_missing() {
 }
 
 #[tokio::test]
-async fn a_closed_port_is_told_from_a_silent_server() {
+async fn a_closed_port_and_a_silent_server_have_different_reasons() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("turn:{}", silent.local_addr().unwrap());
     let over = |transport: &str| format!("{uri}?transport={transport}");
@@ -228,7 +228,7 @@ async fn a_closed_port_is_told_from_a_silent_server() {
 }
 
 #[tokio::test]
-async fn the_families_that_a_server_has_are_told() {
+async fn the_families_of_a_server_are_reported() {
     for (fault, v6) in [(Fault::None, true), (Fault::LacksIpv6, false)] {
         let server = SmallTurn::start(fault).await;
         let outcome = check(&format!("turn:{}", server.address), PASSWORD, &["--count", "1"]).await;
@@ -276,7 +276,7 @@ async fn rfc8489_9_2_5_the_algorithm_that_was_used_is_told() {
 }
 
 #[tokio::test]
-async fn what_cannot_run_exits_with_2_and_says_why() {
+async fn a_program_that_cannot_run_exits_with_2_and_says_why() {
     for (arguments, said) in [
         (&[][..], "URI"),
         (&["turn.example.org"], "does not start with `stun:`, `stuns:`, `turn:` or `turns:`"),

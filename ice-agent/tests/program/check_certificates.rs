@@ -169,7 +169,7 @@ async fn rfc8489_6_2_3_a_certificate_that_is_not_verified_ends_it() {
 }
 
 #[tokio::test]
-async fn an_unverified_server_is_spoken_with_only_when_told_so_and_the_report_says_it() {
+async fn an_unverified_server_is_used_only_by_request_and_the_report_says_so() {
     let server = SmallTurn::start_secure(Fault::None, Authority::new().server(90)).await;
     for uri in secure_uris(&server) {
         let options = ["--insecure-no-verify", "--server-name", "turn.test", "--count", "1"];
@@ -207,7 +207,7 @@ async fn a_certificate_that_expires_soon_is_a_warning() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_tls_is_told_from_a_wrong_certificate() {
+async fn a_server_without_tls_and_a_wrong_certificate_have_different_reasons() {
     let server = SmallTurn::start(Fault::None).await;
     let uri = format!("turns:{}?transport=tcp", server.address);
     let outcome = check(&uri, PASSWORD, &["--server-name", "turn.test"]).await;

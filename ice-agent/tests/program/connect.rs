@@ -286,7 +286,7 @@ async fn rfc8656_7_4_another_port_after_437_and_another_server_after_300() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_with_its_code() {
+async fn a_wrong_password_is_reported_with_its_code() {
     let server = SmallTurn::start(Fault::None).await;
     let uri = turn(&server, "tcp");
     let rendezvous = Rendezvous::start(&[]).await;

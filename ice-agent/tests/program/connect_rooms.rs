@@ -147,7 +147,7 @@ async fn an_agent_goes_on_with_a_peer_that_was_killed_and_started_again() {
 }
 
 #[tokio::test]
-async fn a_rendezvous_that_is_lost_is_told_at_once() {
+async fn a_lost_rendezvous_is_reported_at_once() {
     let mut rendezvous = Rendezvous::start(&[]).await;
     let (first, _, mut lines) =
         first_of_secret_room(&rendezvous.base.to_string(), &["--wait", "600"]).await;

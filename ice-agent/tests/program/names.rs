@@ -109,7 +109,7 @@ async fn rfc8305_5_a_silent_family_does_not_hold_up_the_other_one() {
 }
 
 #[tokio::test]
-async fn over_tcp_a_family_that_refuses_is_told_and_left() {
+async fn over_tcp_a_family_that_refuses_is_reported_and_left() {
     let server = SmallTurn::start(Fault::None).await;
     let port = server.address.port();
     let dns = NameServer::start("both.test.\n    A 127.0.0.1\n    AAAA ::1\n", &[]).await;

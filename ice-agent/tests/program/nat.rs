@@ -409,7 +409,7 @@ async fn no_server_at_all() {
 }
 
 #[tokio::test]
-async fn what_cannot_run_exits_with_2_and_says_why() {
+async fn a_program_that_cannot_run_exits_with_2_and_says_why() {
     for (arguments, said) in [
         (&["nat"][..], "--server"),
         (&["nat", "--server", "turn:127.0.0.1"], "give a STUN server"),

@@ -8,7 +8,7 @@ use crate::support::Rendezvous;
 use tokio::process::Command;
 
 #[tokio::test]
-async fn a_redacted_report_tells_neither_addresses_nor_names() {
+async fn a_redacted_report_has_neither_addresses_nor_names() {
     let server = SmallTurn::start(Fault::None).await;
     let port = server.address.port();
     let zone = format!(
@@ -72,7 +72,7 @@ async fn a_redacted_report_tells_neither_addresses_nor_names() {
 }
 
 #[tokio::test]
-async fn a_redacted_error_tells_neither_addresses_nor_names() {
+async fn a_redacted_error_has_neither_addresses_nor_names() {
     for (arguments, hidden) in [
         (
             &["check", "turn:192.0.2.7", "--username", "anna", "--json"][..],

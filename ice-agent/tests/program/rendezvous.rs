@@ -225,7 +225,7 @@ async fn a_path_is_served_where_the_proxy_leaves_it() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_cut_off_and_others_are_still_served() {
+async fn junk_instead_of_http_is_cut_off_and_others_are_still_served() {
     let rendezvous = Rendezvous::start(&[]).await;
     let mut junk = tokio::net::TcpStream::connect(rendezvous.address).await.unwrap();
     junk.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await.unwrap();

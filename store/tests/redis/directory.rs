@@ -15,7 +15,7 @@ fn by_id(records: impl IntoIterator<Item = Record>) -> BTreeMap<RecordId, Record
 }
 
 #[tokio::test]
-async fn h40_what_is_written_is_found_by_the_next_process_exactly() {
+async fn h40_the_next_process_finds_exactly_the_written_records() {
     let server = Server::start(&[]);
     let mut first = redis(&server);
     assert_eq!(first.restore(PATIENCE).await.outcome, Outcome::Complete);
@@ -100,7 +100,7 @@ async fn an_older_incarnation_cannot_write_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_a_closed_connection_still_had_on_its_way_is_refused() {
+async fn writes_of_a_closed_connection_are_refused() {
     let server = Server::start(&[]);
     let mut redis = redis(&server);
     redis.begin_full().await.unwrap();

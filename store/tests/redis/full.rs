@@ -46,7 +46,7 @@ fn small() -> Server {
 }
 
 #[tokio::test]
-async fn h50_a_server_that_accounts_have_filled_takes_records_at_once() {
+async fn h50_a_server_filled_by_accounting_takes_records_at_once() {
     let server = small();
     let before = fill(&server).await;
     let running = Running::start(redis(&server), World::default());

@@ -45,7 +45,7 @@ async fn h47_a_busy_server_delays_a_restore_and_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn h47_what_a_restore_has_not_read_is_read_later_and_never_deleted() {
+async fn h47_records_that_a_restore_has_not_read_are_read_later_and_never_deleted() {
     let server = Server::start(&[]);
     left_behind(&server, 600).await;
     let mut next = redis(&server);
@@ -100,7 +100,7 @@ async fn h47_a_comparison_deletes_only_what_this_process_answers_for() {
 }
 
 #[tokio::test]
-async fn h47_what_has_expired_unread_is_taken_out_of_the_index() {
+async fn h47_records_that_expire_unread_leave_the_index() {
     let server = Server::start(&[]);
     left_behind(&server, 10).await;
     let mut next = redis(&server);

@@ -118,7 +118,7 @@ const RIGHTS: &str = "~cw:* -@all +auth +hello +ping +select +multi +exec +evals
                       +pttl +mget +hset +hdel +hmget +hgetall +xadd +xlen +xtrim +info";
 
 #[tokio::test]
-async fn a_redis_user_with_the_documented_rights_can_do_all_and_one_with_fewer_is_told_apart() {
+async fn a_redis_user_with_the_documented_rights_can_do_all_and_fewer_are_reported() {
     let docs = include_str!("../../../docs/store.md")
         .split_whitespace()
         .collect::<Vec<_>>()

@@ -103,7 +103,7 @@ fn get(port: u16, path: &str) -> String {
 }
 
 #[test]
-fn health_and_metrics_tell_what_the_workers_did() {
+fn health_and_metrics_show_the_work_of_the_workers() {
     let admin = port::free();
     let listen = format!("127.0.0.1:{admin}");
     let stund = Stund::start(&["--listen", "127.0.0.1:PORT", "--admin-listen", &listen]);

@@ -96,7 +96,7 @@ fn a_trusted_proxy_without_a_header_is_not_answered() {
 }
 
 #[test]
-fn an_untrusted_address_sends_no_header() {
+fn a_header_from_an_untrusted_address_is_ignored() {
     let stund = stund();
     let server = stund.at("127.0.0.1");
     let stranger = client("127.0.0.2");
