@@ -18,7 +18,7 @@ use crate::{assert_none, tree};
 /// The segments of a path, from the root of the crate.
 type Segments = Vec<String>;
 
-/// What one file declares and names.
+/// The names that one file declares and uses.
 #[derive(Default)]
 struct Module {
     /// Name of an imported item, and the path that it stands for.

@@ -21,7 +21,8 @@ impl Tree {
         Self { folders: folders.collect(), exists: |path| tree::root().join(path).exists() }
     }
 
-    /// What the text names between backquotes, or as the target of a link, and is not there.
+    /// The files that the text names, between backquotes or as the target of a link, and that are
+    /// missing.
     fn complaints(&self, file: &SourceFile) -> Vec<String> {
         let mut complaints = Vec::new();
         for (number, line) in file.text.lines().enumerate() {

@@ -31,7 +31,7 @@ impl Turnd {
         Talker::new(transport, self.address, &self.certificates.root())
     }
 
-    /// A client that connects to `address`, from which the server's is only reached through a proxy.
+    /// A client that connects to `address`, a proxy in front of the server.
     pub(crate) fn talker_through(&self, address: SocketAddr, transport: Transport) -> Talker {
         let mut talker = Talker::new(transport, address, &self.certificates.root());
         talker.client.five_tuple.server = self.address;

@@ -17,7 +17,7 @@ use crate::{Answer, Client, Fill};
 
 /// A client's connection to the server, message by message.
 pub trait Link {
-    /// Sends one message.
+    /// Sends one message to the server.
     fn send(&mut self, bytes: &[u8]);
 
     /// The next message from the server.
@@ -42,7 +42,7 @@ impl Link for Leg {
 pub struct Talker<L = Leg> {
     /// Writes the requests; knows the credentials and the nonce.
     pub client: Client,
-    /// Carries them.
+    /// The connection that carries them.
     pub link: L,
 }
 
