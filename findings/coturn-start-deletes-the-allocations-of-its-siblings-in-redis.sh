@@ -3,7 +3,7 @@
 #
 # Guess: several coturns may write their state to one `redis-statsdb`, since the keys hold realm, user and a long allocation id, so that
 # `turn/realm/*/user/*/allocation/*/status` lists what all of them serve.
-# Seen: at its start coturn deletes every such key, whoever wrote it. The allocation lives on in the server that holds it, and goes on
+# Seen: at its start coturn deletes every such key, its own or not. The allocation lives on in the server that holds it, and goes on
 # relaying, but it is in no list until its client refreshes it; the other server has neither a key nor an allocation for it. A
 # dashboard that counts calls or users by these keys shows too few after each restart or added server: give each coturn a database of its own.
 set -euo pipefail

@@ -82,16 +82,3 @@ pub struct Limits {
     /// Maximum number of allocations of this worker; beyond it 508.
     pub allocations: usize,
 }
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            default_lifetime: Duration::from_secs(600),
-            max_lifetime: Duration::from_secs(3600),
-            permissions_per_allocation: 256,
-            channels_per_allocation: 256,
-            allocations_per_prefix: 4096,
-            allocations: 65_536,
-        }
-    }
-}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use causeway_auth::{NonceKey, NonceKeys};
 use causeway_relay::{Command, Discard, Limits, Transport};
 use causeway_tests::addresses::{client, peer};
-use causeway_tests::{Client, Fill, Lab, Reaction, Setup};
+use causeway_tests::{Client, Fill, LIMITS, Lab, Reaction, Setup};
 use causeway_wire::attribute::{
     AddressFamily, AttributeType, ChannelNumberAttribute, EvenPort, Lifetime, Nonce, Realm,
     RequestedAddressFamily, RequestedTransport, ReservationToken, Username, XorPeerAddress,
@@ -69,7 +69,7 @@ fn h33_a_refused_request_that_is_repeated_without_pause_is_answered_70_times_in_
     for (what, code, method, fill) in refused {
         for transport in [Transport::Udp, Transport::Tls] {
             let mut lab = Lab::with(|setup| {
-                setup.limits = Limits { permissions_per_allocation: 8, ..Limits::default() }
+                setup.limits = Limits { permissions_per_allocation: 8, ..LIMITS }
             });
             let mut client = Client::at(client(1, 1), transport);
             client.allocate(&mut lab);

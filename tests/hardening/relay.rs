@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_relay::{BindFailure, Command, Discard, EndReason, Limits, Transport};
 use causeway_tests::addresses::{client, client_v6, peer};
-use causeway_tests::{Client, Fill, Lab, Reaction};
+use causeway_tests::{Client, Fill, LIMITS, Lab, Reaction};
 use causeway_wire::attribute::{
     AttributeType, ChannelNumberAttribute, ErrorCodeAttribute, Lifetime, RequestedTransport,
     XorPeerAddress,
@@ -290,8 +290,7 @@ fn h52_allocations_that_expire_together_end_in_several_turns() {
 #[test]
 fn h33_refreshing_again_and_again_fills_no_table() {
     for default_lifetime in [600, 2] {
-        let limits =
-            Limits { default_lifetime: Duration::from_secs(default_lifetime), ..Limits::default() };
+        let limits = Limits { default_lifetime: Duration::from_secs(default_lifetime), ..LIMITS };
         let mut lab = Lab::with(|setup| setup.limits = limits);
         let mut client = Client::udp(1);
         client.allocate(&mut lab);
@@ -308,7 +307,7 @@ fn h33_refreshing_again_and_again_fills_no_table() {
 
 #[test]
 fn h33_allocations_per_source_prefix_are_limited() {
-    let limits = Limits { allocations_per_prefix: 2, ..Limits::default() };
+    let limits = Limits { allocations_per_prefix: 2, ..LIMITS };
     let mut lab = Lab::with(|setup| setup.limits = limits);
     let allocate = |lab: &mut Lab, from: SocketAddr| {
         Client::at(from, Transport::Udp).ask(lab, Method::ALLOCATE, ALLOCATE).answer().error()
@@ -328,8 +327,7 @@ fn h33_allocations_per_source_prefix_are_limited() {
 
 #[test]
 fn h33_the_tables_of_an_allocation_are_bounded() {
-    let limits =
-        Limits { permissions_per_allocation: 16, channels_per_allocation: 8, ..Limits::default() };
+    let limits = Limits { permissions_per_allocation: 16, channels_per_allocation: 8, ..LIMITS };
     let mut lab = Lab::with(|setup| setup.limits = limits);
     let mut client = Client::udp(1);
     client.allocate(&mut lab);

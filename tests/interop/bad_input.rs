@@ -20,7 +20,7 @@ use causeway_tests::daemon::service::{self, PASSWORD, Service, USER};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// What a service may have grown by when all is over: pages that the allocator keeps.
+/// Maximum growth of a service's memory at the end: pages that the allocator keeps.
 const KEPT_KIB: u64 = 4 * 1024;
 
 #[test]
@@ -64,7 +64,7 @@ fn refused_by_name(name: &'static str, address: SocketAddr, config: &str) {
 #[test]
 fn a_wrong_password_is_401_and_a_user_who_is_unknown_too() {
     let turnd = service::turnd("", "");
-    for (user, password) in [(USER, "not it"), ("nobody", PASSWORD)] {
+    for (user, password) in [(USER, "not it"), ("stranger", PASSWORD)] {
         let refused = Caller::allocate(turnd.address, user, password).err();
         assert_eq!(code(refused), Some(ErrorCode::UNAUTHENTICATED), "{user}: {}", turnd.log());
     }
@@ -183,7 +183,7 @@ fn junk_over_udp(server: SocketAddr) {
             .expect("loopback takes it");
         match socket.recv(&mut answer) {
             Ok(length) => assert_answer(&answer[..length], expected),
-            // Silence is right too: a datagram that long is no request that anybody needs.
+            // Silence is right too: no client needs a request of this length.
             Err(error) => assert!(
                 matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
                 "{error}"

@@ -12,10 +12,10 @@ use crate::peer::{Client, Peer};
 /// Enough of them to fill the channel's window more than once.
 const MESSAGES: u64 = 100;
 
-/// What shows that sound flows.
+/// Minimum number of audio packets that shows that sound flows.
 const SOUND: u64 = 25;
 
-/// What passes between the two.
+/// The media of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Media {
     Data,
@@ -51,7 +51,7 @@ fn endpoint(server: &Server, role: &str, (client, leg): (Client, Leg), media: Me
     Peer::start(client, server.root(), &settings(server, role, leg, media))
 }
 
-/// What a client is told.
+/// The settings line for a client.
 pub(crate) fn settings(server: &Server, role: &str, leg: Leg, media: Media) -> Value {
     json!({
         "role": role,

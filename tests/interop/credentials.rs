@@ -100,7 +100,10 @@ fn logins_of(client: Client) -> Vec<Login> {
     let server = Server::start(Ipv4Addr::LOCALHOST, "");
     let tap = Tap::start(server.turnd.address);
     let url = format!("turn:{}?transport=udp", tap.address);
-    let settings = json!({ "role": "caller", "url": url, "user": USER, "password": PASSWORD, "messages": 1, "audio": false });
+    let settings = json!({
+        "role": "caller", "url": url, "user": USER, "password": PASSWORD,
+        "messages": 1, "audio": false
+    });
     let mut peer = Peer::start(client, None, &settings);
     let description = peer.hear("description");
     let sdp = description["sdp"].as_str().expect("a description has it");

@@ -29,7 +29,7 @@ impl Server {
         Self::open(ip.into(), "", more, None)
     }
 
-    /// Whose clients may come with credentials that this secret has minted.
+    /// A server that accepts credentials minted with `secret`.
     pub(crate) fn with_rest_secret(ip: impl Into<IpAddr>, secret: &str, more: &str) -> Self {
         Self::open(ip.into(), &format!("rest_secret = \"{secret}\"\n"), more, None)
     }

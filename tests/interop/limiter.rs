@@ -1,4 +1,4 @@
-//! H11 on the running server: what is answered to datagrams that nobody has logged in by.
+//! H11 on the running server: how it answers datagrams of unauthenticated sources.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -10,8 +10,9 @@ use causeway_wire::{Class, MessageWriter, Method, TransactionId};
 
 /// Loopback takes any source in 127/8: here 64 of one /24.
 const SOURCES: u8 = 64;
-/// Each source sends so many requests in a row before the next one does, and so many rows.
+/// Requests that a source sends in a row before the next source does.
 const IN_A_ROW: usize = 50;
+/// Rows of each source.
 const ROWS: usize = 10;
 
 #[test]

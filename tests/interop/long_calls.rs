@@ -1,7 +1,7 @@
 //! Calls that last longer than a permission, by clients that never send CreatePermission (H46).
 //!
-//! The server's clock is moved ahead by the 335 seconds that nobody wants to wait for; `cargo xtask
-//! test calls` waits for them.
+//! The server's clock is moved ahead by 335 seconds to save the wait; `cargo xtask test calls`
+//! waits for them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};

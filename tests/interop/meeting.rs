@@ -76,7 +76,8 @@ fn nginx(scratch: &Scratch, listens: u16, tls: Option<&Certificates>, location: 
     // Debian's nginx runs as root in the tests, and must read what root wrote.
     let user = if folder_is_roots(&folder) { "user root;" } else { "" };
     let text = format!(
-        "{user} daemon off; pid {0}/pid; error_log stderr;\nevents {{ worker_connections 200; }}\nhttp {{ access_log off;\n{temporary}\
+        "{user} daemon off; pid {0}/pid; error_log stderr;\n\
+         events {{ worker_connections 200; }}\nhttp {{ access_log off;\n{temporary}\
          server {{ listen 127.0.0.1:{listens}{ssl}; {certificates}\nlocation /meet/ {{ {location} }} }} }}\n",
         folder.display()
     );
@@ -141,7 +142,8 @@ fn join(from: Ipv4Addr, to: SocketAddr, path: &str, room: usize, forged: &str) -
     let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(CALL)).expect("a socket");
     let request = format!(
-        "POST {path}/rooms/{room:032x}/members HTTP/1.1\r\nHost: meet.test\r\n{forged}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        "POST {path}/rooms/{room:032x}/members HTTP/1.1\r\nHost: meet.test\r\n{forged}\
+         Content-Length: 0\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).expect("a connection");
     let mut answer = String::new();
@@ -228,7 +230,8 @@ fn behind_nginx_with_tls_on_both_sides_and_the_path_left() {
     let (scratch, listens) = (Scratch::new(), port::free());
     let root = inner.root();
     let location = format!(
-        "proxy_pass https://{backend}; proxy_ssl_verify on; proxy_ssl_verify_depth 3; proxy_ssl_name localhost; \
+        "proxy_pass https://{backend}; proxy_ssl_verify on; proxy_ssl_verify_depth 3; \
+         proxy_ssl_name localhost; \
          proxy_ssl_trusted_certificate {}; proxy_set_header X-Forwarded-For $remote_addr;",
         root.display()
     );
@@ -241,7 +244,8 @@ fn behind_haproxy_with_forwarded_for() {
     let (_rendezvous, backend) = rendezvous(&["--trust-forwarded-for", "127.0.0.1"]);
     let (scratch, listens) = (Scratch::new(), port::free());
     let server = format!(
-        " option forwardfor\n option abortonclose\n http-request replace-path /meet(/.*)? \\1\n server s {backend}"
+        " option forwardfor\n option abortonclose\n \
+         http-request replace-path /meet(/.*)? \\1\n server s {backend}"
     );
     let _haproxy = haproxy(&scratch, listens, &format!("bind 127.0.0.1:{listens}"), &server);
     let url = format!("http://127.0.0.1:{listens}/meet/");

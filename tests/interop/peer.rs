@@ -4,7 +4,8 @@
 //! any two of them can call each other. Its first line of input is the settings:
 //!
 //! ```json
-//! {"role": "caller", "url": "turn:127.0.0.1:3478?transport=udp", "user": "…", "password": "…", "messages": 100, "audio": false}
+//! {"role": "caller", "url": "turn:127.0.0.1:3478?transport=udp", "user": "…", "password": "…",
+//!  "messages": 100, "audio": false}
 //! ```
 //!
 //! Descriptions go both ways as `{"description": {"type": "offer", "sdp": "…"}}`, with all
@@ -12,7 +13,8 @@
 //! each of them back, and both write what they saw:
 //!
 //! ```json
-//! {"seen": {"local": {"type": "relay", "address": "…"}, "remote": {…}, "messages": 100, "intact": true, "sound": 0}}
+//! {"seen": {"local": {"type": "relay", "address": "…"}, "remote": {…},
+//!  "messages": 100, "intact": true, "sound": 0}}
 //! ```
 //!
 //! `local` and `remote` are the pair of candidates in use as the client's own statistics have it,
@@ -30,7 +32,7 @@ use serde_json::Value;
 /// For one line: a client may have to start a browser first.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Who wrote the client.
+/// The implementation of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     Aiortc,
@@ -65,11 +67,11 @@ pub(crate) struct Peer {
     read: usize,
     /// Number of lines that were read.
     heard: usize,
-    /// Its own folder.
+    /// Keeps the process's scratch folder until it ends.
     _scratch: Scratch,
 }
 
-/// What an endpoint saw of the call.
+/// An endpoint's report of the call.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) local: Candidate,

@@ -86,7 +86,7 @@ fn tool(name: &str, flags: &[&str], server: SocketAddr, limit: Duration) -> Outp
     program::run(command, limit)
 }
 
-/// What stands behind each occurrence of the name, to the end of its line.
+/// The text behind each occurrence of the name, to the end of its line.
 fn values(text: &str, name: &str) -> Vec<SocketAddr> {
     text.lines()
         .filter_map(|line| line.split_once(name))

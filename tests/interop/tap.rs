@@ -43,7 +43,12 @@ impl Tap {
 
     /// The kinds of login in the requests that have passed.
     pub(crate) fn logins(&self) -> Vec<Login> {
-        self.logins.lock().expect("nobody panics with it").iter().copied().collect()
+        self.logins
+            .lock()
+            .expect("no thread panics while it holds the lock")
+            .iter()
+            .copied()
+            .collect()
     }
 }
 
@@ -60,7 +65,10 @@ fn forward(
         let mut idle = true;
         while let Ok((length, client)) = socket.recv_from(&mut buffer) {
             idle = false;
-            logins.lock().expect("nobody panics with it").extend(login(&buffer[..length]));
+            logins
+                .lock()
+                .expect("no thread panics while it holds the lock")
+                .extend(login(&buffer[..length]));
             let way = clients.entry(client).or_insert_with(|| way_to(server));
             // A server that has gone is no matter of ours.
             let _ = way.send(&buffer[..length]);

@@ -16,7 +16,7 @@ use turn_client_proto::udp::TurnClientUdp;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the client insists on.
+/// The algorithms and address families that the client insists on.
 #[derive(Clone, Copy)]
 pub(crate) struct Wish {
     pub(crate) integrity: IntegrityAlgorithm,
@@ -60,7 +60,6 @@ impl TurnProto {
         Some(this)
     }
 
-    /// The relayed addresses.
     pub(crate) fn relayed(&self) -> Vec<SocketAddr> {
         self.client.relayed_addresses().map(|(_, address)| address).collect()
     }
@@ -95,7 +94,7 @@ impl TurnProto {
         false
     }
 
-    /// Deletes them.
+    /// Deletes the allocation.
     pub(crate) fn close(mut self) {
         let now = self.now();
         self.client.delete(now).expect("there is one");

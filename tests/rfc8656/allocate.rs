@@ -1,7 +1,7 @@
 //! RFC 8656 §7.2: the checks of an Allocate request, in their order.
 
 use causeway_relay::{BindFailure, Families, Limits};
-use causeway_tests::{Answer, Client, Fill, Lab, Reaction};
+use causeway_tests::{Answer, Client, Fill, LIMITS, Lab, Reaction};
 use causeway_wire::attribute::{
     AttributeType, Lifetime, RequestedAddressFamily, RequestedTransport,
 };
@@ -313,7 +313,7 @@ fn rfc8656_7_2_a_family_that_cannot_be_bound_is_440() {
 
 #[test]
 fn rfc8656_7_2_without_room_for_an_allocation_the_answer_is_508() {
-    let mut lab = Lab::with(|setup| setup.limits = Limits { allocations: 1, ..Limits::default() });
+    let mut lab = Lab::with(|setup| setup.limits = Limits { allocations: 1, ..LIMITS });
     Client::udp(1).allocate(&mut lab);
     assert_eq!(allocate(&mut Client::udp(2), &mut lab, &udp).error(), Some(508));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_relay::{AdvertisedAddress, EndReason, Limits, Transport};
 use causeway_tests::addresses::{RELAY, RELAY_V6, client, peer};
-use causeway_tests::{Answer, Client, Fill, Lab, Reaction};
+use causeway_tests::{Answer, Client, Fill, LIMITS, Lab, Reaction};
 use causeway_wire::Method;
 use causeway_wire::attribute::{
     AddressFamily, AttributeType, Lifetime, RequestedAddressFamily, RequestedTransport,
@@ -68,8 +68,13 @@ fn rfc8656_18_8_the_reserved_bits_of_requested_transport_are_ignored() {
 
 #[test]
 fn rfc8656_7_2_the_maximum_lifetime_is_an_hour_unless_the_operator_wants_another() {
-    assert!(Limits::default().max_lifetime <= Duration::from_secs(3600));
-    assert_eq!(Limits::default().default_lifetime, Duration::from_secs(600), "RFC 8656 §6");
+    let defaults = include_str!("../../turnd/src/config/default.toml");
+    for (line, source) in [
+        ("#max_lifetime = \"1h\"", "no more than 3600 seconds (RFC 8656 §7.2)"),
+        ("#default_lifetime = \"10m\"", "RFC 8656 §6"),
+    ] {
+        assert!(defaults.lines().any(|other| other == line), "{line}: {source}");
+    }
 }
 
 #[test]
@@ -110,7 +115,7 @@ fn rfc8656_7_2_a_lifetime_is_at_least_the_default_and_at_most_the_maximum() {
 
 #[test]
 fn rfc8656_7_2_a_maximum_below_the_default_yields_the_default() {
-    let limits = Limits { max_lifetime: Duration::from_secs(60), ..Limits::default() };
+    let limits = Limits { max_lifetime: Duration::from_secs(60), ..LIMITS };
     let mut lab = Lab::with(|setup| setup.limits = limits);
     assert_eq!(allocate(&mut Client::udp(1), &mut lab, Some(1000)).lifetime(), Some(600));
 }

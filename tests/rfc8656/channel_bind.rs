@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_relay::{Limits, Transport};
 use causeway_tests::addresses::{peer, peer_v6};
-use causeway_tests::{Client, Fill, Lab};
+use causeway_tests::{Client, Fill, LIMITS, Lab};
 use causeway_wire::attribute::{AttributeType, ChannelNumberAttribute, XorPeerAddress};
 use causeway_wire::{ChannelRange, Method};
 
@@ -180,9 +180,7 @@ fn rfc8656_12_2_a_peer_that_is_not_allowed_is_403() {
 
 #[test]
 fn rfc8656_12_2_400_443_403_and_508_in_this_order() {
-    let mut lab = Lab::with(|setup| {
-        setup.limits = Limits { channels_per_allocation: 1, ..Limits::default() }
-    });
+    let mut lab = Lab::with(|setup| setup.limits = Limits { channels_per_allocation: 1, ..LIMITS });
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
     client.bind(&mut lab, 0x4000, peer(1, 1));
@@ -203,8 +201,7 @@ fn rfc8656_12_2_400_443_403_and_508_in_this_order() {
 
 #[test]
 fn rfc8656_12_2_508_binds_nothing_and_installs_no_permission() {
-    let limits =
-        Limits { channels_per_allocation: 2, permissions_per_allocation: 2, ..Limits::default() };
+    let limits = Limits { channels_per_allocation: 2, permissions_per_allocation: 2, ..LIMITS };
     let mut lab = Lab::with(|setup| setup.limits = limits);
     let mut client = Client::udp(1);
     client.allocate(&mut lab);

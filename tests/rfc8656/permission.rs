@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_relay::{Discard, Limits};
 use causeway_tests::addresses::{peer, peer_v6};
-use causeway_tests::{Client, Lab, Reaction};
+use causeway_tests::{Client, LIMITS, Lab, Reaction};
 use causeway_wire::attribute::{
     AddressFamily, AttributeType, RequestedAddressFamily, RequestedTransport, XorPeerAddress,
 };
@@ -152,9 +152,8 @@ fn rfc8656_10_2_400_443_and_403_in_this_order() {
 
 #[test]
 fn rfc8656_10_2_beyond_the_capacity_it_is_508_for_all_or_none() {
-    let mut lab = Lab::with(|setup| {
-        setup.limits = Limits { permissions_per_allocation: 3, ..Limits::default() }
-    });
+    let mut lab =
+        Lab::with(|setup| setup.limits = Limits { permissions_per_allocation: 3, ..LIMITS });
     let mut client = Client::udp(1);
     client.allocate(&mut lab);
     assert_eq!(client.permit(&mut lab, &[peer(1, 1), peer(2, 1)]), None);

@@ -31,4 +31,4 @@ pub use lab::Lab;
 pub use port_pool::PortPool;
 pub use quota::{Guard, Quota};
 pub use reaction::Reaction;
-pub use setup::{REALM, Setup, allow, deny};
+pub use setup::{LIMITS, REALM, Setup, allow, deny};

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use causeway_auth::{
     Authenticator, Credential, Credentials, FurtherSource, LimiterSettings, NonceKey, NonceKeys,
@@ -59,6 +60,16 @@ pub struct Setup {
     pub seed: u64,
 }
 
+/// The limits of a laboratory's server. Those of `turnd` are in its `default.toml`.
+pub const LIMITS: Limits = Limits {
+    default_lifetime: Duration::from_secs(600),
+    max_lifetime: Duration::from_secs(3600),
+    permissions_per_allocation: 256,
+    channels_per_allocation: 256,
+    allocations_per_prefix: 4096,
+    allocations: 65_536,
+};
+
 impl Default for Setup {
     fn default() -> Self {
         Self {
@@ -76,7 +87,7 @@ impl Default for Setup {
             families: Families { ipv4: true, ipv6: true },
             channels: ChannelRange::Rfc8656,
             channel_permission: ChannelPermission::default(),
-            limits: Limits::default(),
+            limits: LIMITS,
             track_changes: false,
             unauthenticated: Some(LimiterSettings::default()),
             software: None,

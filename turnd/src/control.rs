@@ -59,7 +59,6 @@ impl Started {
         };
         let health = Readiness { heartbeats: running.threads.heartbeats(), capacity, store };
         let metrics = Registry::new("turnd", env!("CARGO_PKG_VERSION"), sources);
-        causeway_net::release_startup_pages();
         let outcome = running.serve(termination, Arc::new(health), metrics).await;
         // While the workers still answer: what they have not written yet is written now.
         leave(running.threads.senders(), spool.as_ref()).await;

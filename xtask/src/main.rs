@@ -19,6 +19,7 @@ mod tools;
 mod workspace;
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run_bench(&arguments),
         Task::Chart => chart::run_chart(),
         Task::Static => statically::run_static(),
-        Task::Man => man::write_manual(),
+        Task::Man => man::write(Instant::now() + Duration::from_secs(3600)),
         Task::Deviations => suites::write_document("deviations"),
         Task::Conformance => suites::write_document("conformance"),
     };

@@ -1,8 +1,12 @@
 //! `cargo xtask man`: the man pages and shell completions of the four programs.
 
-use anyhow::{Result, ensure};
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
 
-use crate::command::cargo;
+use anyhow::{Context, Result, ensure};
+
+use crate::command::{cargo, run_until};
 use crate::workspace::target;
 
 /// The programs and their packages.
@@ -15,18 +19,36 @@ const PROGRAMS: [(&str, &str); 4] = [
 
 /// Builds each program with the feature that generates its manual, and has it write the manual to
 /// `target/man`.
-pub(crate) fn write_manual() -> Result<()> {
+///
+/// # Errors
+/// A program does not build by `by`, or a page lacks a flag or is not there.
+pub(crate) fn write(by: Instant) -> Result<()> {
     let folder = target().join("man");
     for (program, package) in PROGRAMS {
-        let status = cargo(&["run", "--quiet", "--package", package, "--bin", program])
-            .args(["--features", "causeway-cli/manual", "--", "--generate-manual"])
-            .arg(&folder)
-            .status()?;
-        ensure!(status.success(), "{program} did not write its manual: {status}");
+        let mut generate = cargo(&["run", "--quiet", "--package", package, "--bin", program]);
+        generate.args(["--features", "causeway-cli/manual", "--", "--generate-manual"]);
+        run_until(generate.arg(&folder), by)?;
+        check(&folder, program)?;
     }
     causeway_cli::print_line(format_args!(
         "the man pages and completions are in {}",
         folder.display()
     ))?;
+    Ok(())
+}
+
+/// Checks that the page and the completions of a program are there and name its flag `--version`.
+fn check(folder: &Path, program: &str) -> Result<()> {
+    let names = [
+        format!("{program}.1"),
+        format!("{program}.bash"),
+        format!("_{program}"),
+        format!("{program}.fish"),
+    ];
+    for name in names {
+        let path = folder.join(&name);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        ensure!(text.contains("version"), "{} lacks --version", path.display());
+    }
     Ok(())
 }

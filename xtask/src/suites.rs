@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::command::{build, cargo, command, run, run_until};
 use crate::suite::{Suite, run_all};
 use crate::test_targets::{self, TestTarget};
-use crate::{chart, clients, python, redis, statically, toolchain, tools, workspace};
+use crate::{chart, clients, man, python, redis, statically, toolchain, tools, workspace};
 
 /// The suites to run.
 #[derive(clap::Args)]
@@ -47,8 +47,8 @@ static SUITES: &[Suite] = &[
     Suite { name: "build", shows: "binaries and tests build", limit: minutes(18), run: build },
     Suite {
         name: "docs",
-        shows: "the documentation builds, no link is dead",
-        limit: minutes(8),
+        shows: "the documentation and the man pages build, no link is dead",
+        limit: minutes(10),
         run: docs,
     },
     Suite {
@@ -184,7 +184,10 @@ fn lint(by: Instant) -> Result<()> {
 
 fn docs(by: Instant) -> Result<()> {
     let mut docs = cargo(&["doc", "--workspace", "--no-deps"]);
-    run_until(docs.env("RUSTDOCFLAGS", "-D warnings"), by)
+    run_until(docs.env("RUSTDOCFLAGS", "-D warnings"), by)?;
+    man::write(by)?;
+    // The programs that wrote the manual are not those that the tests are about.
+    build(by)
 }
 
 fn unit(by: Instant) -> Result<()> {

@@ -90,6 +90,8 @@ impl<M: Send + 'static> Running<M> {
         tokio::spawn(log::report_suppressed());
         tokio::spawn(plan.clone().report_refusals());
         tracing::info!(workers = threads.count(), "ready");
+        // Last: what ran before runs no more, and its pages are not needed again.
+        causeway_net::release_startup_pages();
         tokio::select! {
             _ = termination.requested() => Ok(()),
             error = threads.failed() => {

@@ -181,9 +181,9 @@ impl Membership {
     }
 }
 
-/// The signals of one post.
+/// The signals of one POST request.
 #[derive(Debug, PartialEq, Eq)]
-struct Post {
+struct Delivery {
     /// The member that gets them.
     to: u64,
     /// The number of the first signal.
@@ -192,12 +192,12 @@ struct Post {
 }
 
 impl Outgoing {
-    /// The next post, if there is a receiver and a signal.
-    fn due(&self) -> Option<Post> {
+    /// The next delivery, if there is a receiver and a signal.
+    fn due(&self) -> Option<Delivery> {
         let to = self.to?;
         let waiting = &self.signals[self.posted.min(self.signals.len())..];
         let signals: Vec<Signal> = waiting.iter().take(MAX_POST / 2).cloned().collect();
-        (!signals.is_empty()).then_some(Post { to, first: self.posted + 1, signals })
+        (!signals.is_empty()).then_some(Delivery { to, first: self.posted + 1, signals })
     }
 }
 
@@ -251,7 +251,7 @@ impl Session {
         )
     }
 
-    async fn post(&self, Post { to, first, signals }: Post) -> Result<(), HttpError> {
+    async fn post(&self, Delivery { to, first, signals }: Delivery) -> Result<(), HttpError> {
         let sealed =
             signals.into_iter().enumerate().map(|(index, signal)| self.seal(first + index, signal));
         let body = serde_json::to_vec(&PostedSignals { to, signals: sealed.collect() })
@@ -516,7 +516,7 @@ mod tests {
         let mut outgoing = Outgoing { signals: vec![DONE; 3], ..Outgoing::default() };
         assert!(outgoing.due().is_none(), "there is no receiver");
         outgoing.to = Some(2);
-        assert_eq!(outgoing.due(), Some(Post { to: 2, first: 1, signals: vec![DONE; 3] }));
+        assert_eq!(outgoing.due(), Some(Delivery { to: 2, first: 1, signals: vec![DONE; 3] }));
         outgoing.posted = 3;
         assert!(outgoing.due().is_none());
     }

@@ -16,8 +16,8 @@ use causeway_wire::{Class, HEADER_LEN, Message, MessageWriter, Method, Transacti
 /// every transport.
 ///
 /// # Panics
-/// When an answer is longer than it may be, goes where nobody asked from, or is none that its
-/// client reads.
+/// If an answer is too long, goes to an address that sent no request, or cannot be decoded by the
+/// client.
 pub fn binding(data: &[u8]) {
     let Some((&flags, mut rest)) = data.split_first() else { return };
     let mut buffer = vec![0; 4_096];
@@ -28,7 +28,7 @@ pub fn binding(data: &[u8]) {
     for _ in 0..12 {
         let Some((&[kind, len], after)) = rest.split_first_chunk::<2>() else { break };
         let (value, after) = after.split_at(after.len().min(usize::from(len)));
-        // Most of the numbers below 0x40 mean something to somebody.
+        // Most numbers below 0x40 are assigned.
         let kind = if kind < 0xC0 {
             u16::from(kind & 0x3F)
         } else {

@@ -1,3 +1,5 @@
+//! The target for ChannelData messages.
+
 use causeway_wire::{ChannelData, ChannelRange};
 
 /// Reads the bytes as a ChannelData message, in both ranges of numbers, and writes its header

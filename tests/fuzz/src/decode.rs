@@ -1,3 +1,5 @@
+//! The target for STUN messages: every attribute is read, and written again.
+
 use causeway_wire::attribute::{
     AdditionalAddressFamily, AddressErrorCode, AlternateDomain, AlternateServer, Attribute,
     CacheTimeout, ChangeRequest, ChangedAddress, ChannelNumberAttribute, Data, DontFragment,
@@ -67,9 +69,14 @@ fn raw_attributes_survive(message: &Message<'_>) {
 fn attributes_survive(message: &Message<'_>) {
     macro_rules! survive {
         ($($attribute:ty),* $(,)?) => {$(
-            assert_eq!(message.attribute::<$attribute>().transpose(), message.all::<$attribute>().next());
+            assert_eq!(
+                message.attribute::<$attribute>().transpose(),
+                message.all::<$attribute>().next()
+            );
             for attribute in message.all::<$attribute>().flatten() {
-                let written = write(message, attribute.value_len(), |writer| _ = writer.put(&attribute).expect("it was read"));
+                let written = write(message, attribute.value_len(), |writer| {
+                    _ = writer.put(&attribute).expect("it was read");
+                });
                 let read = Message::decode(&written).expect("what the writer wrote");
                 assert_eq!(read.attribute::<$attribute>(), Ok(Some(attribute)));
             }

@@ -1,3 +1,5 @@
+//! The target for frames in the bytes of a stream.
+
 use causeway_wire::stream::{FramingError, MAX_FRAME_LEN, PREFIX_LEN, frame_len};
 use causeway_wire::{ChannelData, ChannelDataError, ChannelRange, DecodeError, Message};
 

@@ -20,7 +20,7 @@ pub use frame::frame;
 pub use proxy::proxy;
 pub use server::server;
 
-/// A target's function.
+/// Runs one input; panics if it shows a fault.
 pub type Target = fn(&[u8]);
 
 /// The targets by their names, which are also those of their programs and of the folders of their
@@ -33,8 +33,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("server", server),
 ];
 
-/// What a target's program does where it is not built for libFuzzer: runs the target on each file
-/// named by an argument, as libFuzzer's own program would. So a finding is looked at with the
+/// Runs the target on each file named by an argument, as libFuzzer's own program does: the main
+/// function of a target that is not built for libFuzzer. A finding can thus be examined with the
 /// ordinary compiler and debugger.
 ///
 /// # Errors

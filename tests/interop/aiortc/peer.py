@@ -9,7 +9,7 @@ from aiortc import AudioStreamTrack, RTCSessionDescription
 
 from endpoint import endpoint, selected_pair
 
-# As many packets of sound as show that it flows.
+# Minimum number of audio packets that shows that sound flows.
 SOUND = 25
 
 
@@ -41,7 +41,7 @@ class Peer:
         channel = self.connection.createDataChannel("interop")
         first, *others = self.expected
 
-        # The others when the first is back: libwebrtc's binding lets messages overtake those that came before anybody listened.
+        # The others follow when the first is back: in libwebrtc's binding, messages overtake those that arrived before a listener was set.
         def take(message):
             if not self.came:
                 for other in others:

@@ -18,7 +18,7 @@ pub(super) enum To {
 /// A way to run it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mode {
-    /// What it is about.
+    /// The feature that this mode shows.
     pub(super) shows: &'static str,
     /// The flags beside those of the leg.
     pub(super) flags: &'static [&'static str],

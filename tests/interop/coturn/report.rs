@@ -1,6 +1,6 @@
 //! What coturn's load generator counted.
 
-/// Messages.
+/// The numbers of messages in the output of `turnutils_uclient`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Report {
     pub(super) sent: u32,
@@ -26,7 +26,7 @@ impl Report {
         })
     }
 
-    /// Whether so many messages were sent, or more, and all came back.
+    /// Whether at least `messages` messages were sent and all came back.
     pub(super) fn all_came_back(&self, messages: u32) -> bool {
         self.sent >= messages && self.received == self.sent && self.lost == 0 && self.dropped == 0
     }
@@ -34,7 +34,8 @@ impl Report {
 
 #[test]
 fn the_figures_are_read_from_the_end() {
-    let text = "3: : start_mclient: msz=4, tot_send_msgs=33, tot_recv_msgs=31, tot_send_bytes ~ 3300\n\
+    let text = "3: : start_mclient: msz=4, tot_send_msgs=33, tot_recv_msgs=31, \
+        tot_send_bytes ~ 3300\n\
         6: : start_mclient: tot_send_msgs=200, tot_recv_msgs=199\n\
         6: : Total lost packets 1 (0.500000%), total send dropped 2 (1.000000%)\n";
     let report = Report::read(text).expect("all are there");

@@ -1,6 +1,6 @@
 // A WebRTC endpoint that may use relayed candidates only, on the interface that browsers have: it runs in a page and in Node.js.
 
-// As many packets of sound as show that it flows.
+// Minimum number of audio packets that shows that sound flows.
 const SOUND = 25;
 
 // What the caller sends and the callee sends back: of all lengths up to about what a datagram holds.
@@ -37,7 +37,7 @@ export class Peer {
   async offer() {
     const channel = this.connection.createDataChannel("interop");
     const [first, ...others] = this.expected;
-    // The others when the first is back: libwebrtc's binding lets messages overtake those that came before anybody listened.
+    // The others follow when the first is back: in libwebrtc's binding, messages overtake those that arrived before a listener was set.
     this.listen(channel, () => this.came.length === 0 && others.forEach((message) => channel.send(message)));
     channel.onopen = () => channel.send(first);
     return this.described(await this.connection.createOffer());

@@ -13,7 +13,7 @@ import (
 	"github.com/pion/webrtc/v4/pkg/media"
 )
 
-// As many packets of sound as show that it flows.
+// Minimum number of audio packets that shows that sound flows.
 const enoughSound = 25
 
 // Twenty milliseconds of silence in Opus.
@@ -116,7 +116,7 @@ func (p *peer) offer() (*webrtc.SessionDescription, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The others when the first is back: libwebrtc's binding lets messages overtake those that came before anybody listened.
+	// The others follow when the first is back: in libwebrtc's binding, messages overtake those that arrived before a listener was set.
 	others := p.expected[1:]
 	p.listen(channel, func([]byte) {
 		for _, message := range others {

@@ -15,9 +15,9 @@ pub enum Access {
     DualStack(NatKind),
     /// IPv4 through a NAT at home, behind a NAT of the provider.
     DoubleNat {
-        /// The home router.
+        /// The router at home, next to the client.
         home: NatKind,
-        /// The provider's.
+        /// The provider's NAT, next to the internet.
         provider: NatKind,
     },
     /// IPv4 through a NAT whose firewall lets nothing out but TCP to port 443.
@@ -28,8 +28,8 @@ pub enum Access {
 }
 
 impl Access {
-    /// What happens to UDP over IPv4 between this site and the internet; `None` where there is
-    /// none.
+    /// How UDP over IPv4 passes between this site and the internet; `None` if there is no such
+    /// path.
     #[must_use]
     pub fn udp4(self) -> Option<UdpBehaviour> {
         match self {
@@ -41,7 +41,7 @@ impl Access {
         }
     }
 
-    /// What happens to UDP over IPv6; `None` where there is none.
+    /// How UDP over IPv6 passes; `None` if the site has no IPv6.
     #[must_use]
     pub fn udp6(self) -> Option<UdpBehaviour> {
         self.has_ipv6().then_some(UdpBehaviour {

@@ -11,7 +11,7 @@ const TIMEOUT_S: u32 = 30;
 pub struct Agent {
     /// The URL of the rendezvous.
     pub rendezvous: String,
-    /// Everything else.
+    /// All other options of the command line.
     pub options: Vec<String>,
 }
 

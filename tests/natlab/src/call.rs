@@ -48,7 +48,7 @@ impl fmt::Display for CandidateKind {
 /// One end of the selected pair, as the agent at that end says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// What the peer sends to.
+    /// The type of the candidate that the peer sends to.
     pub kind: CandidateKind,
     /// `udp`, `tcp`, `tls` or `dtls`: how a relayed one reaches its TURN server.
     pub relay_transport: Option<String>,
@@ -66,7 +66,7 @@ impl fmt::Display for End {
     }
 }
 
-/// What one agent says of a call that connected.
+/// One agent's report of a call that connected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Side {
     /// Its own end of the selected pair.
@@ -88,7 +88,7 @@ pub struct Side {
 /// A call that connected.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// What the agents at sites 0 and 1 say.
+    /// The reports of the agents at sites 0 and 1.
     pub sides: [Side; 2],
     /// Datagrams of the exchange's size that the internet carried from site to site, not to or
     /// from the server.
@@ -198,7 +198,7 @@ impl Steady {
     }
 }
 
-/// What the lab reads of `ice-agent connect --json`.
+/// The part of `ice-agent connect --json` that the lab reads.
 #[derive(Debug, Deserialize)]
 struct Report {
     selected: Option<SelectedPair>,
@@ -268,7 +268,8 @@ mod tests {
     #[test]
     fn a_report_is_read_and_a_relay_at_the_far_end_counts() {
         let text = r#"{ "outcome": "connected", "selected": {
-            "local": { "type": "prflx", "address": "45.11.0.2:9", "base": "10.0.0.2:9", "relay_transport": null },
+            "local": { "type": "prflx", "address": "45.11.0.2:9", "base": "10.0.0.2:9",
+                       "relay_transport": null },
             "remote": { "type": "relay", "address": "80.80.80.2:50000", "relay_transport": "tcp" },
             "check_rtt_ms": 0.4 }, "connect_ms": 80.5, "sent": 50, "received": 50,
             "rtt_ms": { "min": 0.1, "p50": 0.2, "p99": 0.3, "max": 0.4 },
@@ -280,7 +281,8 @@ mod tests {
 
     #[test]
     fn a_success_without_a_pair_is_no_success() {
-        let text = r#"{ "outcome": "no_pair", "selected": null, "connect_ms": null, "sent": 0, "received": 0, "rtt_ms": null,
+        let text = r#"{ "outcome": "no_pair", "selected": null, "connect_ms": null,
+            "sent": 0, "received": 0, "rtt_ms": null,
             "from_peer": { "received": 0, "sent": null, "loss_percent": null } }"#;
         assert!(side(text).unwrap_err().to_string().contains("without a pair"));
     }

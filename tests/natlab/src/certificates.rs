@@ -16,7 +16,7 @@ pub const NAME: &str = "relay.natlab.example";
 pub(crate) struct Certificates {
     /// The server's own certificate and the intermediate one, and the key.
     pub(crate) server: Files,
-    /// For its clients.
+    /// The root certificate that its clients trust.
     pub(crate) root: PathBuf,
 }
 

@@ -12,9 +12,9 @@ pub enum LabError {
     /// A command that builds the lab did not succeed.
     #[error("`{command}` failed: {stderr}")]
     Command {
-        /// The command line.
+        /// Program and arguments.
         command: String,
-        /// What it wrote to standard error, or why it could not be started.
+        /// The standard error, or the reason why the command did not start.
         stderr: String,
     },
     /// A program is not built, did not do in time what it should, or ended.

@@ -4,15 +4,15 @@
 //! ```text
 //!                 internet (a router; private destinations vanish here)
 //!                /            |                    \
-//!   public server        NAT box of site 0     NAT box of site 1      … or no box: a host with a public address
+//!   public server        NAT box of site 0     NAT box of site 1 (or none: a public host)
 //!   two addresses             |                    |
 //!                        client 10.0.0.2      client 192.168.1.2
 //! ```
 //!
-//! [`Lab::new`] builds it for the given [`NatKind`]s, [`Lab::of`] for other ways to the internet ([`Access`]: IPv6, two NATs, narrow firewalls, an
-//! HTTP proxy), [`Lab::behind_one_nat`] for two clients at one; it is removed when dropped, also on
-//! panic, and what a killed run left behind is removed by the next one. [`observe()`] proves by
-//! packets what a NAT does, [`punch`] whether two sites can reach each other directly, and
+//! [`Lab::new`] builds it for the given [`NatKind`]s, [`Lab::of`] for other kinds of
+//! access ([`Access`]: IPv6, two NATs, narrow firewalls, an HTTP proxy), [`Lab::behind_one_nat`] for
+//! two clients behind one NAT. The lab is removed when dropped, also on panic; the next run removes
+//! what a killed run left behind. [`observe()`] proves by packets what a NAT does, [`punch`] whether two sites can reach each other directly, and
 //! [`theory`] says what they should.
 //!
 //! [`Process`] runs real programs inside, for this suite and others: [`services`] are the

@@ -9,17 +9,17 @@ use crate::theory::Path;
 /// One pair of kinds, and what became of its call.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What sites 0 and 1 are behind.
+    /// The NATs of sites 0 and 1.
     pub behind: [String; 2],
-    /// What theory says.
+    /// The path that theory predicts.
     pub expected: Path,
     /// The call, or why there was none.
     pub call: Result<Call, String>,
 }
 
 impl Outcome {
-    /// What is wrong with it; `None` when it is as theory says, the wire bears it out, and nothing
-    /// was lost.
+    /// The fault of this outcome; `None` if it is as theory says, the packets on the wire agree, and
+    /// nothing was lost.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let call = match &self.call {

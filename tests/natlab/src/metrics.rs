@@ -7,7 +7,7 @@ use crate::{LabError, Namespace, Process, binary};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One reading.
+/// The text of one scrape.
 #[derive(Debug, Clone)]
 pub struct Metrics(String);
 
@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn samples_are_summed_by_their_labels() {
-        let text = "# TYPE a counter\na_total{x=\"1\",y=\"2\"} 3\na_total{x=\"1\",y=\"3\"} 4\na_total{x=\"2\"} 5\na_total_more 9\n";
+        let text = "# TYPE a counter\na_total{x=\"1\",y=\"2\"} 3\na_total{x=\"1\",y=\"3\"} 4\n\
+                    a_total{x=\"2\"} 5\na_total_more 9\n";
         let metrics = Metrics(text.to_owned());
         assert_eq!(metrics.sum("a_total", &[("x", "1")]), 7);
         assert_eq!(metrics.sum("a_total", &[]), 12);

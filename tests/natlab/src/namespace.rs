@@ -60,9 +60,9 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Turns IPv6 on, for the devices to come; addresses are given, not made up from
-    /// advertisements. Nobody is asked whether a link-local address is another's: until that is
-    /// over, a second or two, a router asks for no neighbour and forwards nothing.
+    /// Turns IPv6 on for devices that are added later; addresses are assigned by the lab, not
+    /// derived from advertisements. Duplicate address detection is off: while it runs, a second or
+    /// two, a router solicits no neighbour and forwards nothing.
     ///
     /// # Errors
     /// [`LabError::Command`] when the kernel refuses.

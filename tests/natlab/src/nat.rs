@@ -38,7 +38,7 @@ impl NatKind {
             .flat_map(|(index, a)| Self::ALL[index..].iter().map(move |&b| (a, b)))
     }
 
-    /// What a NAT of this kind must be seen to do.
+    /// The behaviour that must be observed behind a NAT of this kind.
     #[must_use]
     pub fn promise(self) -> Behaviour {
         let udp = |mapping, filtering, port_preserved| {
@@ -76,7 +76,7 @@ impl fmt::Display for NatKind {
     }
 }
 
-/// What an endpoint's connection to the internet does, as seen from both of its sides.
+/// The behaviour of an endpoint's connection to the internet, observed from both of its sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behaviour {
     /// Servers see another address than the host's own.
@@ -87,12 +87,12 @@ pub struct Behaviour {
     pub tcp: bool,
 }
 
-/// What happens to UDP.
+/// Mapping and filtering of UDP (RFC 4787).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UdpBehaviour {
     /// When two destinations see the same external port.
     pub mapping: Mapping,
-    /// Who may answer.
+    /// The remote endpoints whose datagrams are admitted.
     pub filtering: Filtering,
     /// The external port is the internal one.
     pub port_preserved: bool,
@@ -112,7 +112,7 @@ pub enum Mapping {
 /// Filtering behaviour, RFC 4787 §5, from the most open to the most closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Filtering {
-    /// Anybody may send to a mapped port.
+    /// Each remote endpoint may send to a mapped port.
     EndpointIndependent,
     /// Any port of an address that was sent to.
     AddressDependent,

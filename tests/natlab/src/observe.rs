@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Two addresses with two ports each, as RFC 5780 §3 asks of a server.
 const PORTS: [u16; 2] = [3478, 3479];
 
-/// What the connection of site `index` does, measured from a fresh socket for each question.
+/// Measures the behaviour of site `index`'s connection, with a fresh socket for each question.
 ///
 /// # Errors
 /// [`LabError::Unexpected`] when what is seen fits no behaviour of RFC 4787; other errors when the
@@ -112,7 +112,7 @@ fn mapping(
     }
 }
 
-/// Who may answer a socket that has sent to the first server socket only.
+/// Measures which server sockets may answer a socket that has sent to the first one only.
 ///
 /// Silence proves nothing on a slow machine. So each stranger sends first and the one that was
 /// contacted last: all go the same way, so what has not arrived when the last one has was filtered.

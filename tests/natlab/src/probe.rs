@@ -11,9 +11,9 @@ const START: Duration = Duration::from_secs(10);
 /// A datagram that a probe received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// Whom it came from, as the receiver sees it.
+    /// The source address that the receiver sees.
     pub from: SocketAddr,
-    /// What it said.
+    /// The content of the datagram.
     pub text: String,
 }
 
@@ -84,7 +84,7 @@ impl TcpListenerProbe {
         Ok(Self { _process: process, address })
     }
 
-    /// Where it listens.
+    /// The address that it listens at.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -14,7 +14,7 @@ pub(crate) fn address(site: &Site) -> SocketAddr {
     SocketAddr::new(site.gateway(), PORT)
 }
 
-/// The running proxy.
+/// The running proxy; dropping it ends the process.
 #[derive(Debug)]
 pub struct HttpProxy(Process);
 

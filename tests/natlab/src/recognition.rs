@@ -12,22 +12,22 @@ use crate::{Filtering, LabError, Mapping, NatKind, Process, Site, UdpBehaviour, 
 const TEST_TIMEOUT: &str = "1.5";
 const END: Duration = Duration::from_secs(60);
 
-/// What the lab reads of `ice-agent nat --json`. `None` where it says `unknown` or `null`.
+/// The part of `ice-agent nat --json` that the lab reads. `None` stands for `unknown` and `null`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Recognition {
-    /// The classic name, as RFC 3489 has it.
+    /// The classic name of RFC 3489.
     pub classic: String,
-    /// The mapping's name.
+    /// The mapping's RFC 4787 name.
     pub mapping: String,
-    /// The filter's name.
+    /// The filter's RFC 4787 name.
     pub filtering: String,
     /// Whether addresses are translated.
     pub nat: Option<bool>,
     /// The host's own address and port in the first test.
     pub local: Option<SocketAddr>,
-    /// What the server saw.
+    /// The source address that the server saw.
     pub mapped: Option<SocketAddr>,
-    /// What became of the ports in the tests.
+    /// How ports were mapped in the tests.
     pub ports: Option<Ports>,
     /// Whether the NAT turns datagrams around that are meant for its own outside.
     pub hairpin: Option<bool>,
@@ -35,14 +35,14 @@ pub struct Recognition {
     pub server: SocketAddr,
     /// Whether the server answers over TCP, where it does not over UDP.
     pub tcp: Option<bool>,
-    /// What it says of its findings.
+    /// Remarks on the results.
     #[serde(default)]
     pub notes: Vec<String>,
     /// IPv6, where both families were measured.
     pub other_family: Option<Box<Recognition>>,
 }
 
-/// Of how many sockets the port was kept, towards all of so many destinations.
+/// Number of sockets whose port was kept towards all destinations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Ports {
     /// Sockets that were mapped.
@@ -79,7 +79,7 @@ pub fn recognise_by(site: &Site, servers: &[SocketAddr]) -> Result<Recognition, 
     })
 }
 
-/// What `ice-agent nat` must say behind a NAT of this kind. Ports that chance decides are taken
+/// The result that `ice-agent nat` must report behind a NAT of this kind. Random ports are taken
 /// from `seen`.
 #[must_use]
 pub fn expected(kind: NatKind, site: &Site, server: SocketAddr, seen: &Recognition) -> Recognition {
@@ -88,8 +88,8 @@ pub fn expected(kind: NatKind, site: &Site, server: SocketAddr, seen: &Recogniti
     expected_of(promise.udp, site.client.address(), translated, server, seen)
 }
 
-/// What it must say of this behaviour, with addresses translated to this one, or not, and no
-/// hairpin.
+/// The result that it must report for this behaviour without hairpinning. Addresses are translated
+/// to `translated`, if that is an address.
 #[must_use]
 pub fn expected_of(
     udp: Option<UdpBehaviour>,

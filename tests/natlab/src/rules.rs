@@ -45,7 +45,7 @@ pub fn ruleset(kind: NatKind, translation: Translation) -> Option<String> {
     })
 }
 
-/// A port that the client has sent from is open to everybody.
+/// A port that the client has sent from is open to all remote endpoints.
 fn full_cone(translation: Translation) -> String {
     remembering(translation, "inet_service", "udp sport", "udp dport")
 }

@@ -11,11 +11,11 @@ use crate::{Lab, LabError, Namespace, Process, Scratch, Transport, binary, wait_
 
 /// The user that agents in the lab allocate as.
 pub const USER: &str = "lab";
-/// That user's password.
+/// Contains spaces, so that a client that cuts it at one fails.
 pub const PASSWORD: &str = "a password of the lab";
-/// The user that telephones allocate as, which take no password with spaces.
+/// The user name of telephones, which take no password with spaces.
 pub const PHONE_USER: &str = "phone";
-/// That user's password.
+/// The password of [`PHONE_USER`].
 pub const PHONE_PASSWORD: &str = "a-password-of-the-phones";
 const REALM: &str = "natlab.example";
 
@@ -29,7 +29,7 @@ const ADMIN_PORT: u16 = 9641;
 /// Of a lab with IPv6; one without has it on the server's other address, at [`HTTPS_PORT`].
 const RENDEZVOUS_PORT: u16 = 8080;
 
-/// What both servers say when all their sockets are bound.
+/// The log line of both servers once all their sockets are bound.
 const READY: &str = "ready workers=";
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(5);
@@ -185,10 +185,10 @@ impl Services {
         self.hosts.get(1).map(|&host| format!("http://{}", SocketAddr::new(host, RENDEZVOUS_PORT)))
     }
 
-    /// What `turnd` counts.
+    /// Scrapes the metrics of `turnd`.
     ///
     /// # Errors
-    /// [`LabError`] when it does not tell.
+    /// [`LabError`] if it does not answer.
     pub fn metrics(&self, lab: &Lab) -> Result<Metrics, LabError> {
         Metrics::read(&lab.server.namespace, SocketAddr::from(([127, 0, 0, 1], ADMIN_PORT)))
     }
@@ -248,9 +248,11 @@ fn turnd(
     let listen: String = hosts
         .iter()
         .map(|&host| {
-            let (all, https) = (SocketAddr::new(host, TURN_PORT), SocketAddr::new(host, HTTPS_PORT));
+            let (all, https) =
+                (SocketAddr::new(host, TURN_PORT), SocketAddr::new(host, HTTPS_PORT));
             format!(
-                "[[listen]]\naddress = \"{all}\"\ntransports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n\
+                "[[listen]]\naddress = \"{all}\"\n\
+                 transports = [\"udp\", \"tcp\", \"tls\", \"dtls\"]\n\
                  [[listen]]\naddress = \"{https}\"\ntransports = [\"tls\"]\n"
             )
         })

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::rules::OUTSIDE;
 
-/// What the box does with packets between its two networks.
+/// How the box treats packets between its two networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inside {
     /// It forwards them: the clients can reach each other's own addresses.
@@ -79,8 +79,8 @@ pub(crate) fn ruleset(inside: Inside, external: Ipv4Addr) -> String {
     )
 }
 
-/// A mapping keeps its port where no other has it; what that means for two clients with one port is
-/// for `tests/natlab/tests/collision.rs` to show.
+/// A mapping keeps its port if no other mapping has it; `tests/natlab/tests/collision.rs` shows what
+/// that means for two clients with one port.
 fn masquerade(external: Ipv4Addr) -> String {
     format!(
         r#"table ip causeway_nat {{

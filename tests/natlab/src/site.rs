@@ -38,7 +38,7 @@ pub struct NatBox {
 pub struct Site {
     /// How it is connected.
     pub access: Access,
-    /// The client.
+    /// The host of the client.
     pub client: Host,
     /// The boxes in front of it, the outermost first; empty for a public host. Another site may be
     /// behind the same.

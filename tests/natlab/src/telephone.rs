@@ -27,7 +27,7 @@ impl SipServer {
         Ok(Self(process))
     }
 
-    /// What passed through it, a line a message.
+    /// The messages that passed through it, one a line.
     #[must_use]
     pub fn log(&self) -> String {
         self.0.output()
@@ -60,7 +60,7 @@ impl Media {
     }
 }
 
-/// What a telephone counted of a call that is over.
+/// A telephone's counters of a finished call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
     /// RTP packets that it received.
@@ -92,7 +92,8 @@ impl Telephone {
         scratch.write(
             "accounts",
             format!(
-                "<sip:{user}@{server}>;regint=30;answermode=auto;audio_codecs=PCMU/8000/1;medianat={};\
+                "<sip:{user}@{server}>;regint=30;answermode=auto;audio_codecs=PCMU/8000/1;\
+                 medianat={};\
                  stunserver=\"turn:{turn}\";stunuser={PHONE_USER};stunpass={PHONE_PASSWORD}\n",
                 media.module()
             ),
@@ -142,7 +143,8 @@ fn config(own: IpAddr) -> String {
     config.push_str(
         "audio_source ausine,440\naudio_player aubridge,nowhere\naudio_alert aubridge,nowhere\n",
     );
-    config.push_str("ausrc_srate 48000\nausrc_channels 2\nauplay_srate 48000\nauplay_channels 2\nrtp_stats yes\n");
+    config.push_str("ausrc_srate 48000\nausrc_channels 2\n");
+    config.push_str("auplay_srate 48000\nauplay_channels 2\nrtp_stats yes\n");
     config.push_str("module_path /usr/lib/baresip/modules\n");
     config.extend(modules.map(|module| format!("module {module}.so\n")));
     config.push_str("module_app account.so\nmodule_app menu.so\n");

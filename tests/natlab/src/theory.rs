@@ -30,7 +30,7 @@ pub fn best_path(a: NatKind, b: NatKind) -> Path {
         // No datagram leaves this side, and there is no TCP path between two clients: ICE here is
         // UDP.
         (_, TcpOnly) => Path::Relayed,
-        // Anybody can send to one of them, and answers to whatever address that comes from.
+        // Each host can send to one of them, which answers to the source address it sees.
         (None | FullCone, _) => Path::Direct,
         // The restricted side's mapping is known, and it admits the other's address whatever port
         // the other's mapping turns out to have: that port is learnt from the check that

@@ -14,21 +14,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Messages that the caller sends and the callee sends back.
 pub const MESSAGES: u64 = 100;
 
-/// Who wrote the client.
+/// The implementation of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
-    /// In Python.
+    /// aiortc, in Python.
     Aiortc,
-    /// Headless.
+    /// Chromium without a display.
     Chromium,
 }
 
-/// What a client does in a call.
+/// A client's part in a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It offers, and opens the data channel.
     Caller,
-    /// It answers.
+    /// It answers the offer.
     Callee,
 }
 
@@ -40,7 +40,7 @@ pub struct Endpoint {
     _scratch: Scratch,
 }
 
-/// What an endpoint saw of a call.
+/// An endpoint's report of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// The types of its own and the other's end of the pair in use, as its own statistics have
@@ -78,7 +78,10 @@ impl Endpoint {
         command.env("SSL_CERT_FILE", services.root()).env("INTEROP_FOLDER", scratch.path("own"));
         let mut process = Process::start(format!("{client:?}"), command)?;
         let role = if role == Role::Caller { "caller" } else { "callee" };
-        let settings = json!({ "role": role, "url": uri, "user": USER, "password": PASSWORD, "messages": MESSAGES, "audio": false });
+        let settings = json!({
+            "role": role, "url": uri, "user": USER, "password": PASSWORD,
+            "messages": MESSAGES, "audio": false
+        });
         process.write_line(&settings.to_string())?;
         Ok(Self { process, client, _scratch: scratch })
     }

@@ -19,8 +19,10 @@ fn turnd(
     net: &str,
 ) -> Process {
     let config = format!(
-        "realm = \"natlab.example\"\n[[listen]]\naddress = \"{listen}\"\n[relay]\naddresses = [\"{relay}\"]\nscope = \"private\"\n\
-         [auth]\nusers = {{ lab = {{ password = \"a password of the lab\" }} }}\n[admin]\nlisten = \"off\"\n[net]\nworkers = 1\n{net}\n"
+        "realm = \"natlab.example\"\n[[listen]]\naddress = \"{listen}\"\n\
+         [relay]\naddresses = [\"{relay}\"]\nscope = \"private\"\n\
+         [auth]\nusers = {{ lab = {{ password = \"a password of the lab\" }} }}\n\
+         [admin]\nlisten = \"off\"\n[net]\nworkers = 1\n{net}\n"
     );
     daemon("turnd", namespace, &scratch.write("turnd.toml", &config)).unwrap()
 }
@@ -33,7 +35,8 @@ fn stund(
     net: &str,
 ) -> Process {
     let config = format!(
-        "[[listen]]\naddress = \"{listen}\"\n[nat_discovery]\nalternate_address = \"{alternate}\"\n[admin]\nlisten = \"off\"\n\
+        "[[listen]]\naddress = \"{listen}\"\n\
+         [nat_discovery]\nalternate_address = \"{alternate}\"\n[admin]\nlisten = \"off\"\n\
          [net]\nworkers = 1\n{net}\n"
     );
     daemon("stund", namespace, &scratch.write("stund.toml", &config)).unwrap()

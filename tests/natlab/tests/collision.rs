@@ -52,7 +52,7 @@ fn a_port_that_collided_once_stays_moved() {
     }
 }
 
-/// What the agent says where another host has all of its ports towards one of the server's
+/// The agent's result where another host occupies all of its ports towards one of the server's
 /// addresses, or none of them.
 fn told(taken_at: Option<usize>) -> Recognition {
     let lab = Lab::behind_one_nat(Inside::Masquerade).unwrap();

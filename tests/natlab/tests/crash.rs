@@ -13,7 +13,8 @@ const CALLS: usize = 20;
 /// Each call's datagrams, one way, and the milliseconds between two of them: 12 seconds of them.
 const COUNT: u32 = 600;
 const INTERVAL_MS: u32 = 20;
-/// What a call may lose: two seconds of it, of which the crash itself is a small part.
+/// Maximum number of lost datagrams a call: two seconds of it, of which the crash itself is a small
+/// part.
 const MOST_LOST: u32 = 100;
 
 #[test]

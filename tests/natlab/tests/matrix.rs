@@ -51,7 +51,7 @@ fn a_call_connects_every_two_kinds_of_nat() {
     let pairs = NatKind::ALL.into_iter().flat_map(|a| NatKind::ALL.map(|b| [a, b])).collect();
     let outcomes = parallel(pairs, AT_ONCE, outcome);
 
-    // Written past the test harness, which would keep it from everybody who has no failure.
+    // Written past the test harness, which would show it only after a failure.
     let mut stdout = std::io::stdout();
     writeln!(stdout, "\n{}", render(&outcomes)).unwrap();
 

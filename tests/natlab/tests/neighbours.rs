@@ -23,8 +23,14 @@ struct Translated {
 
 /// Public to private, on the way in; the other way round on the way out. Ports stay.
 const ONE_TO_ONE: &str = "table ip one_to_one {
-  chain in { type nat hook prerouting priority dstnat; dnat to ip daddr map { 45.11.9.7 : 10.0.9.7, 45.11.9.8 : 10.0.9.8 }; }
-  chain out { type nat hook postrouting priority srcnat; snat to ip saddr map { 10.0.9.7 : 45.11.9.7, 10.0.9.8 : 45.11.9.8 }; }
+  chain in {
+    type nat hook prerouting priority dstnat;
+    dnat to ip daddr map { 45.11.9.7 : 10.0.9.7, 45.11.9.8 : 10.0.9.8 };
+  }
+  chain out {
+    type nat hook postrouting priority srcnat;
+    snat to ip saddr map { 10.0.9.7 : 45.11.9.7, 10.0.9.8 : 45.11.9.8 };
+  }
 }
 ";
 
@@ -49,11 +55,13 @@ impl Translated {
             &format!("link add wan type veth peer name eth0 netns {}\n", client.name()),
         )?;
         let devices = "address add 10.0.9.1/24 dev lan\naddress add 45.11.9.1/24 dev wan\n\
-                       address add 45.11.9.7/32 dev wan\naddress add 45.11.9.8/32 dev wan\nlink set lan up\nlink set wan up\n";
+                       address add 45.11.9.7/32 dev wan\naddress add 45.11.9.8/32 dev wan\n\
+                       link set lan up\nlink set wan up\n";
         ip(&translator, devices)?;
         ip(
             &server,
-            "address add 10.0.9.7/24 dev eth0\naddress add 10.0.9.8/24 dev eth0\nlink set eth0 up\nroute add default via 10.0.9.1\n",
+            "address add 10.0.9.7/24 dev eth0\naddress add 10.0.9.8/24 dev eth0\n\
+             link set eth0 up\nroute add default via 10.0.9.1\n",
         )?;
         ip(&client, "address add 45.11.9.2/24 dev eth0\nlink set eth0 up\n")?;
         translator.run("sh", &["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"], "")?;
@@ -109,8 +117,10 @@ fn miniupnpd(lab: &Lab, server: SocketAddr, said: &str) -> Result<String, LabErr
 ";
     router.run("nft", &["-f", "-"], chains)?;
     let config = format!(
-        "ext_ifname=wan\nlistening_ip=lan\next_perform_stun=yes\next_stun_host={}\next_stun_port={}\nhttp_port=5000\nenable_upnp=yes\n\
-         uuid=6f1c9b3e-0000-4000-8000-000000000001\nupnp_table_name=miniupnpd\nupnp_nat_table_name=miniupnpd\nupnp_forward_chain=opened\n\
+        "ext_ifname=wan\nlistening_ip=lan\next_perform_stun=yes\next_stun_host={}\n\
+         ext_stun_port={}\nhttp_port=5000\nenable_upnp=yes\n\
+         uuid=6f1c9b3e-0000-4000-8000-000000000001\nupnp_table_name=miniupnpd\n\
+         upnp_nat_table_name=miniupnpd\nupnp_forward_chain=opened\n\
          upnp_nat_chain=redirected\nupnp_nat_postrouting_chain=returned\n",
         server.ip(),
         server.port()
@@ -125,7 +135,7 @@ fn miniupnpd(lab: &Lab, server: SocketAddr, said: &str) -> Result<String, LabErr
     Ok(line)
 }
 
-/// What it says at a server that does not change where it answers from, and behind a filter.
+/// Part of the daemon's message behind a filter, at a server that answers from one address only.
 const FILTERED: &str = "but firewall filters incoming connections";
 
 #[test]

@@ -59,7 +59,8 @@ fn a_nat_that_breaks_its_promise_is_found_out() {
 
     nft(
         0,
-        "flush chain ip causeway_nat mapping\nadd rule ip causeway_nat mapping oifname \"wan\" masquerade fully-random",
+        "flush chain ip causeway_nat mapping\n\
+         add rule ip causeway_nat mapping oifname \"wan\" masquerade fully-random",
     );
     let seen = observe(&lab, 0).unwrap().udp.unwrap();
     assert_eq!((seen.mapping, seen.port_preserved), (Mapping::AddressAndPortDependent, false));
@@ -125,7 +126,7 @@ fn what_was_never_mapped_is_closed() {
         let site = &lab.sites[0];
         let mut server = udp(&lab.server.namespace, SocketAddr::new(lab.server.address(), 3478));
         let mut silent = udp(&site.client.namespace, SocketAddr::new(site.client.address(), 5000));
-        server.send(SocketAddr::new(site.public_address(), 5000), "anybody there").unwrap();
+        server.send(SocketAddr::new(site.public_address(), 5000), "hello").unwrap();
         assert_eq!(silent.receive(Duration::from_millis(300)), None, "{kind}");
 
         let inside = SocketAddr::new(site.client.address(), 5001);
@@ -155,8 +156,8 @@ fn private_addresses_do_not_cross_the_internet() {
     assert_eq!(private.receive(PATIENCE).expect("the cone is open").text, "to the public one");
 }
 
-/// What tells a direct call from a relayed one: datagrams from site to site are counted, others are
-/// not.
+/// Datagrams from site to site are counted, others are not: this count distinguishes a direct call
+/// from a relayed one.
 #[test]
 fn the_internet_counts_what_goes_from_site_to_site() {
     let lab = Lab::new(&[NatKind::PortRestricted, NatKind::None]).unwrap();

@@ -72,7 +72,7 @@ fn connected(
 }
 
 fn show(outcomes: &[Outcome]) {
-    // Written past the test harness, which would keep it from everybody who has no failure.
+    // Written past the test harness, which would show it only after a failure.
     let mut stdout = std::io::stdout();
     writeln!(stdout, "\n{}", render(outcomes)).expect("standard output takes it");
     let fault = |outcome: &Outcome| {
@@ -166,8 +166,8 @@ fn ice_agent_recognises_hairpin() {
     }
 }
 
-/// What must be said of a site: of IPv4, and beside it or instead of it of IPv6, which nobody
-/// translates.
+/// The result that must be reported for a site: for IPv4, and beside it or instead of it for IPv6,
+/// which no box translates.
 fn expected(site: &Site, servers: [std::net::SocketAddr; 2], seen: &Recognition) -> Recognition {
     let access = site.access;
     let ipv6 = |seen: &Recognition| {

@@ -353,7 +353,8 @@ fn make(
         channels_per_allocation: CHANNELS,
         allocations: ALLOCATIONS,
         allocations_per_prefix: 3,
-        ..Limits::default()
+        default_lifetime: Duration::from_secs(600),
+        max_lifetime: Duration::from_secs(3600),
     };
     let config = Config {
         worker: 0,

@@ -1,6 +1,6 @@
-//! A small SIP registrar and stateless proxy over UDP (RFC 3261), `lab-sip ADDRESS`: whoever
-//! registers is reached where the request came from (RFC 3581), and nothing in a message's body is
-//! looked at or changed.
+//! A small SIP registrar and stateless proxy over UDP (RFC 3261), `lab-sip ADDRESS`. A
+//! registered telephone is reached at the source address of its request (RFC 3581); bodies of
+//! messages are neither read nor changed.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // what drives it reads to the end
 
@@ -111,7 +111,7 @@ impl std::fmt::Display for Message {
     }
 }
 
-/// Who has registered: the address of record's user, the contact, and where its requests come from.
+/// A registration: the user of the address of record, the contact, and the source of its requests.
 struct Binding {
     user: String,
     contact: String,
@@ -124,7 +124,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// What becomes of a message, and where it goes.
+    /// Routes a message: returns the message to send and its destination, or `None` to drop it.
     fn take(&mut self, mut message: Message, from: SocketAddr) -> Option<(SocketAddr, Message)> {
         if message.request().is_none() {
             return self.response(message);
