@@ -7,12 +7,13 @@ use causeway_wire::attribute::{
 use causeway_wire::binding::{self, MAX_ANSWER_LEN, Received, Silence, Usage};
 use causeway_wire::{Class, ErrorCode, Message, MessageWriter, Method, TransactionId, Transport};
 
-const ID: TransactionId = TransactionId([0xA5; 12]);
+pub(crate) const ID: TransactionId = TransactionId([0xA5; 12]);
 
 /// The byte that fills a buffer before a message is written to it.
-const DIRT: u8 = 0xDD;
+pub(crate) const DIRT: u8 = 0xDD;
 
-fn write(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
+/// A Binding request with what `fill` puts into it.
+pub(crate) fn write(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
     let mut buffer = vec![DIRT; 70_000];
     let mut writer = MessageWriter::new(&mut buffer, Class::Request, Method::BINDING, ID).unwrap();
     fill(&mut writer);

@@ -11,12 +11,10 @@ use causeway_wire::binding::{self, MAX_PLAIN_ANSWER_LEN, Usage};
 use causeway_wire::stream::{self, FramingError, frame_len};
 use causeway_wire::{
     ChannelData, ChannelRange, Class, DecodeError, EncodeError, ErrorCode, HEADER_LEN,
-    IntegrityKey, Message, MessageWriter, Method, TransactionId,
+    IntegrityKey, Message, MessageWriter, Method,
 };
 
-use crate::binding::received;
-
-const ID: TransactionId = TransactionId([0xA5; 12]);
+use crate::binding::{DIRT, ID, received, write};
 
 const KEY: &[u8] = b"a key";
 
@@ -375,18 +373,6 @@ fn h27_what_a_length_cannot_say_is_refused() {
         Message::decode(&buffer[..len]).unwrap().attribute::<Data<'_>>().unwrap().unwrap().0.len(),
         65_528
     );
-}
-
-/// The byte that fills a buffer before a message is written to it.
-const DIRT: u8 = 0xDD;
-
-fn write(fill: impl FnOnce(&mut MessageWriter<'_>)) -> Vec<u8> {
-    let mut buffer = vec![DIRT; 70_000];
-    let mut writer = MessageWriter::new(&mut buffer, Class::Request, Method::BINDING, ID).unwrap();
-    fill(&mut writer);
-    let len = writer.finish();
-    buffer.truncate(len);
-    buffer
 }
 
 /// A request's header that announces `length` bytes of attributes.
