@@ -189,7 +189,8 @@ impl Service for Worker {
 
     fn frame_len(&mut self, _: &StreamInfo, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         match bytes.first() {
-            Some(first) if demux::protocol(*first) != Protocol::Stun => Err(Malformed), /* no channels here */
+            // A server without allocations has no channels.
+            Some(first) if demux::protocol(*first) != Protocol::Stun => Err(Malformed),
             _ => stream::frame_len(bytes).map_err(|_| Malformed),
         }
     }

@@ -63,7 +63,8 @@ impl Stranger {
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         socket.send(&self.dtls_hello)?;
         let mut answer = [0; 512];
-        let Ok(len) = socket.recv(&mut answer) else { return Ok(Begun::Dtls) }; // the server has no time for strangers
+        // No answer: the server limits handshakes of unproven sources.
+        let Ok(len) = socket.recv(&mut answer) else { return Ok(Begun::Dtls) };
         // HelloVerifyRequest: the version, then the length of the cookie and the cookie.
         let cookie = answer[..len].get(RECORD + MESSAGE + 2..).context("no HelloVerifyRequest")?;
         socket.send(&self.with_cookie(cookie))?;

@@ -5,10 +5,10 @@
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `client` | the client's address, redacted as `log.redact` says; a firewall needs `redact = "none"` |
+//! | `client` | the client's address as `log.redact` has it; a firewall needs `none` |
 //! | `port` | the client's port |
 //! | `session` | the id that every line of this client's session carries, 16 hexadecimal digits |
-//! | `reason` | `no-credentials-known`, …: a word from [`AuthFailure::reason`], never text from the wire |
+//! | `reason` | `no-credentials-known`, …: a word of [`AuthFailure::reason`], no text of a client |
 //! | `code` | the STUN error code of the response |
 //! | `suppressed` | number of such lines suppressed since the last one |
 //!

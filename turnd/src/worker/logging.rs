@@ -36,7 +36,10 @@ impl Worker {
             }
             None => {
                 let method = respond.method;
-                tracing::debug!(session = %self.session(&respond.to), client = %redacted(client), ?method, %code, "request refused");
+                tracing::debug!(
+                    session = %self.session(&respond.to), client = %redacted(client), ?method, %code,
+                    "request refused"
+                );
             }
         }
     }

@@ -248,7 +248,10 @@ impl Service for Worker {
             let Some((five_tuple, connection)) = self.connections.due(now.monotonic) else { break };
             // H14: the time of a connection without an allocation is over.
             if self.server.allocation(&five_tuple).is_none() {
-                tracing::debug!(session = %self.session(&five_tuple), "closing a connection without an allocation");
+                tracing::debug!(
+                    session = %self.session(&five_tuple),
+                    "closing a connection without an allocation"
+                );
                 match connection {
                     Connection::Stream(stream) => io.close_stream(stream),
                     Connection::Association(association) => io.close_association(association),
