@@ -43,13 +43,10 @@ pub(crate) struct Config {
     pub(crate) nat_discovery: Vec<NatDiscovery>,
     /// The external addresses that clients are told instead of this host's own ones.
     pub(crate) outside: Outside,
-    /// Limits on clients.
     pub(crate) limits: Limits,
     /// The certificates for TLS and DTLS, if there are any.
     pub(crate) tls: Option<Tls>,
-    /// The admin listener.
     pub(crate) admin: AdminSettings,
-    /// Logging.
     pub(crate) log: Log,
     /// Workers, buffers and addresses.
     pub(crate) net: Net,

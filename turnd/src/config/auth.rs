@@ -90,7 +90,6 @@ pub(crate) struct Auth {
 /// A secret that mints REST credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Rest {
-    /// The secret.
     pub(crate) secret: Secret,
     /// The secret is not valid before this second of Unix time.
     pub(crate) not_before: Option<u64>,

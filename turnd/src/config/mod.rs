@@ -66,15 +66,12 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     /// The peers that they may reach.
     pub(crate) peers: Peers,
-    /// Limits on clients.
     pub(crate) limits: Limits,
     /// Choices that the protocol leaves to the server.
     pub(crate) protocol: Protocol,
     /// The certificates for TLS and DTLS, if there are any.
     pub(crate) tls: Option<Tls>,
-    /// The admin listener.
     pub(crate) admin: AdminSettings,
-    /// Logging.
     pub(crate) log: Log,
     /// Workers, buffers and addresses.
     pub(crate) net: Net,

@@ -42,7 +42,6 @@ pub(crate) enum Verdict {
 /// One rule: `allow 10.1.2.0/24`, `deny 198.51.100.7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerRule {
-    /// The decision.
     pub(crate) verdict: Verdict,
     /// The addresses that it decides on: a network without host bits.
     pub(crate) network: IpNet,

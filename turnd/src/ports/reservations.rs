@@ -125,7 +125,6 @@ impl Reservations {
         (next != NEVER).then(|| Duration::from_nanos(next))
     }
 
-    /// Number of reservations.
     pub(crate) fn len(&self) -> usize {
         self.table().by_token.len()
     }
