@@ -19,11 +19,19 @@ use crate::output::{EXIT_USAGE, Unwritten};
 /// The exit status: after `--help` and `--version`, which are printed, and after an error, which is
 /// reported.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
+    parse_or(|error| end(error, P::command().get_name()))
+}
+
+/// Reads the command line, and has `bad` report an error.
+///
+/// # Errors
+/// The exit status that `bad` returns.
+pub fn parse_or<P: Parser>(bad: impl FnOnce(&Error) -> ExitCode) -> Result<P, ExitCode> {
     #[cfg(feature = "manual")]
     if let Some(written) = crate::manual::write_if_asked(P::command(), std::env::args_os()) {
         return Err(written);
     }
-    parse_from(std::env::args_os()).map_err(|error| end(&error, P::command().get_name()))
+    parse_from(std::env::args_os()).map_err(|error| bad(&error))
 }
 
 /// Reads `arguments`; the first is the program's name.

@@ -14,6 +14,6 @@ mod manual;
 mod output;
 mod secret;
 
-pub use arguments::{Unshown, end, parse, parse_from};
+pub use arguments::{Unshown, end, parse, parse_from, parse_or};
 pub use output::{EXIT_USAGE, Unwritten, answer, answer_line, complain, print, print_line};
 pub use secret::{BadSecret, secret_line};

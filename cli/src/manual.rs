@@ -1,7 +1,7 @@
 //! Man pages and shell completions of a program, from its flags. Compiled with the feature `manual`
 //! only, which `cargo xtask man` sets: the programs that are shipped do not carry it.
 
-use std::fs::{File, create_dir_all};
+use std::fs::{File, create_dir_all, read_to_string};
 use std::io;
 use std::path::Path;
 
@@ -31,12 +31,16 @@ pub(crate) fn write_if_asked(
 /// and fish, to `folder`.
 ///
 /// # Errors
-/// A file cannot be written, or a page lacks a flag.
+/// A file cannot be written, or it lacks a flag or a subcommand.
 pub(crate) fn generate(mut command: Command, folder: &Path) -> io::Result<()> {
     create_dir_all(folder)?;
     let name = command.get_name().to_owned();
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        generate_to(shell, &mut command, &name, folder)?;
+        let file = generate_to(shell, &mut command, &name, folder)?;
+        let text = read_to_string(&file)?;
+        if let Some(missing) = words(&command).iter().find(|word| !text.contains(**word)) {
+            return Err(io::Error::other(format!("{} lacks {missing}", file.display())));
+        }
     }
     command.build();
     write_pages(&command, &name, folder)
@@ -55,6 +59,17 @@ fn write_pages(command: &Command, name: &str, folder: &Path) -> io::Result<()> {
         write_pages(inner, &format!("{name}-{}", inner.get_name()), folder)?;
     }
     Ok(())
+}
+
+/// The words that a shell completes: the visible subcommands of `command`, and their flags.
+fn words(command: &Command) -> Vec<&str> {
+    let flags = command.get_arguments().filter(|flag| !flag.is_hide_set());
+    let mut words: Vec<&str> = flags.filter_map(clap::Arg::get_long).collect();
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+        words.push(inner.get_name());
+        words.extend(self::words(inner));
+    }
+    words
 }
 
 /// The visible flags of `command` that `page` does not name.
@@ -92,6 +107,11 @@ mod tests {
             let text = read(file);
             assert!(text.contains("a-flag") && text.contains("deep-one"), "{file}: {text}");
         }
+    }
+
+    #[test]
+    fn a_shell_completes_subcommands_and_all_flags_that_are_not_hidden() {
+        assert_eq!(words(&command()), ["a-flag", "inner", "deep-one"]);
     }
 
     #[test]

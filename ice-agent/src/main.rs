@@ -57,9 +57,10 @@ async fn main() -> ExitCode {
     if is_redacted {
         output::redact();
     }
-    let test = match causeway_cli::parse_from::<CommandLine>(std::env::args_os()) {
+    let bad = |error: &_| end_of_bad_command_line(error, is_redacted);
+    let test = match causeway_cli::parse_or::<CommandLine>(bad) {
         Ok(command_line) => command_line.test,
-        Err(error) => return end_of_bad_command_line(&error, is_redacted),
+        Err(code) => return code,
     };
     let json = test.wants_json();
     let result = match environment::check(std::env::vars_os()) {

@@ -218,6 +218,20 @@ fn h50_an_allocation_that_goes_on_is_accounted_for_at_each_interval_over_a_crash
 }
 
 #[test]
+fn probes_are_answered_while_a_stop_waits_for_redis() {
+    let redis = RedisServer::start();
+    let relay = Relay::start(&redis.url());
+    Talker::new(Transport::Udp, relay.service.address, "".as_ref()).allocate();
+    until(&redis, &relay, "the start", |entries| entries.len() == 1);
+    redis.halt();
+    relay.service.signal("TERM");
+    relay.service.until_log("allocation continues");
+    let answer = relay.service.probe("/healthz").map(|(status, _)| status);
+    redis.resume();
+    assert_eq!(answer.unwrap(), 200);
+}
+
+#[test]
 fn h50_without_a_store_the_log_alone_accounts_for_all_that_a_stop_ends() {
     let (certificates, peer) = (Certificates::make(KeyKind::Ecdsa), udp());
     let address =

@@ -82,11 +82,12 @@ impl<M: Send + 'static> Running<M> {
         if let Some(admin) = &admin {
             tracing::info!(address = %admin.local_addr()?, "admin listener");
         }
-        let admin = async move {
+        // A task of its own: it answers until the process ends, also while the workers stop.
+        let mut admin = tokio::spawn(async move {
             let Some(mut admin) = admin else { return std::future::pending().await };
             admin.limit_connections(connections);
             admin.serve(health, metrics).await
-        };
+        });
         tokio::spawn(log::report_suppressed());
         tokio::spawn(plan.clone().report_refusals());
         tracing::info!(workers = threads.count(), "ready");
@@ -98,7 +99,7 @@ impl<M: Send + 'static> Running<M> {
                 tracing::error!(%error, "a worker has ended; the others end too");
                 Err(error)
             }
-            result = admin => result,
+            result = &mut admin => result.map_err(io::Error::other)?,
         }
     }
 }
