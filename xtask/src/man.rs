@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -9,25 +10,22 @@ use anyhow::{Context, Result, ensure};
 use crate::command::{cargo, run_until};
 use crate::workspace::target;
 
-/// The programs and their packages.
-const PROGRAMS: [(&str, &str); 4] = [
-    ("stund", "stund"),
-    ("turnd", "turnd"),
-    ("ice-agent", "ice-agent"),
-    ("turnload", "causeway-bench"),
-];
+/// The programs.
+const PROGRAMS: [&str; 4] = ["stund", "turnd", "ice-agent", "turnload"];
 
-/// Builds each program with the feature that generates its manual, and has it write the manual to
-/// `target/man`.
+/// Builds the programs with the feature that generates their manuals, and has each write its own to
+/// `target/man`. All are built by one command: with the features of the whole workspace, only what
+/// depends on the feature is built again.
 ///
 /// # Errors
 /// A program does not build by `by`, or a page lacks a flag or is not there.
 pub(crate) fn write(by: Instant) -> Result<()> {
     let folder = target().join("man");
-    for (program, package) in PROGRAMS {
-        let mut generate = cargo(&["run", "--quiet", "--package", package, "--bin", program]);
-        generate.args(["--features", "causeway-cli/manual", "--", "--generate-manual"]);
-        run_until(generate.arg(&folder), by)?;
+    let mut build = cargo(&["build", "--workspace", "--bins"]);
+    run_until(build.args(["--features", "causeway-cli/manual"]), by)?;
+    for program in PROGRAMS {
+        let mut generate = Command::new(target().join("debug").join(program));
+        run_until(generate.arg("--generate-manual").arg(&folder), by)?;
         check(&folder, program)?;
     }
     causeway_cli::print_line(format_args!(
