@@ -93,7 +93,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "password_file = \"/etc/causeway/auth/{{ $key }}\"",
             "password = \"not-to-be-seen-{{ $key }}\"",
         ),
-        names: &["the secret alice stands in a rendered object"],
+        names: &["a rendered object contains the secret alice"],
     },
     // Configurations that the binary refuses.
     Fault {
@@ -156,7 +156,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "a Secret that is not there",
         base: "public",
         plant: Values("auth: {existingSecret: forgotten}"),
-        names: &["Secret forgotten is mounted, and is not there"],
+        names: &["Secret forgotten is mounted but does not exist"],
     },
     Fault {
         name: "a key that the Secret does not have",
