@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ahash::AHashMap;
+use causeway_relay::FiveTuple;
 
 /// Maximum number of proxied clients without an allocation that one worker remembers; the one that
 /// has been silent for the longest time is evicted first.
@@ -23,8 +24,9 @@ const TOUCHED: Duration = Duration::from_secs(60);
 /// proxy's header.
 #[derive(Default)]
 pub(crate) struct Proxied {
-    by_client: AHashMap<(SocketAddr, SocketAddr), Entry>,
-    order: VecDeque<(Duration, (SocketAddr, SocketAddr))>,
+    /// All transports are UDP.
+    by_client: AHashMap<FiveTuple, Entry>,
+    order: VecDeque<(Duration, FiveTuple)>,
 }
 
 #[derive(Clone, Copy)]
@@ -34,40 +36,39 @@ struct Entry {
 }
 
 impl Proxied {
-    /// Notes that `client` was heard at `server`, an address of ours, through `proxy`. Returns
-    /// whether it used another proxy before. `lives` says whether a client at a server address has
-    /// an allocation: such a client is never evicted, however many others a proxy forwards.
+    /// Notes that a client was heard through `proxy`. Returns whether it used another proxy before.
+    /// `lives` says whether a client has an allocation: such a client is never evicted, however
+    /// many others a proxy forwards.
     pub(crate) fn heard(
         &mut self,
         now: Duration,
-        (client, server): (SocketAddr, SocketAddr),
+        client: &FiveTuple,
         proxy: SocketAddr,
-        lives: impl Fn(SocketAddr, SocketAddr) -> bool,
+        lives: impl Fn(&FiveTuple) -> bool,
     ) -> bool {
         let mut has_moved = false;
-        let key = (client, server);
-        if let Some(entry) = self.by_client.get_mut(&key) {
+        if let Some(entry) = self.by_client.get_mut(client) {
             has_moved = entry.proxy != proxy;
             entry.proxy = proxy;
             if now < entry.touched + TOUCHED {
                 return has_moved;
             }
         }
-        self.by_client.insert(key, Entry { proxy, touched: now });
-        self.order.push_back((now, key));
+        self.by_client.insert(*client, Entry { proxy, touched: now });
+        self.order.push_back((now, *client));
         self.forget(now, lives);
         has_moved
     }
 
-    /// The proxy between `client` and `server`, if any.
-    pub(crate) fn find(&self, client: SocketAddr, server: SocketAddr) -> Option<SocketAddr> {
+    /// The proxy in front of the client, if any.
+    pub(crate) fn find(&self, client: &FiveTuple) -> Option<SocketAddr> {
         if self.by_client.is_empty() {
             return None;
         }
-        self.by_client.get(&(client, server)).map(|entry| entry.proxy)
+        self.by_client.get(client).map(|entry| entry.proxy)
     }
 
-    fn forget(&mut self, now: Duration, lives: impl Fn(SocketAddr, SocketAddr) -> bool) {
+    fn forget(&mut self, now: Duration, lives: impl Fn(&FiveTuple) -> bool) {
         let mut steps = 0;
         while let Some(&(touched, key)) = self.order.front().filter(|_| steps < STEPS) {
             let is_stale = self.by_client.get(&key).is_none_or(|entry| entry.touched != touched);
@@ -78,7 +79,7 @@ impl Proxied {
             if is_stale {
                 continue;
             }
-            if !lives(key.0, key.1) {
+            if !lives(&key) {
                 self.by_client.remove(&key);
             } else if let Some(entry) = self.by_client.get_mut(&key) {
                 steps += 1;
@@ -91,50 +92,52 @@ impl Proxied {
 
 #[cfg(test)]
 mod tests {
+    use causeway_relay::Transport;
+
     use super::*;
 
     fn address(number: usize) -> SocketAddr {
         SocketAddr::from(([10, (number >> 16) as u8, (number >> 8) as u8, number as u8], 1000))
     }
 
-    fn never_lives(_: SocketAddr, _: SocketAddr) -> bool {
+    /// The client with this number, at a server of ours.
+    fn client(number: usize) -> FiveTuple {
+        FiveTuple { client: address(number), server: address(2), transport: Transport::Udp }
+    }
+
+    fn never_lives(_: &FiveTuple) -> bool {
         false
     }
 
     #[test]
     fn a_client_is_reached_through_the_proxy_that_spoke_for_it_last() {
         let mut proxied = Proxied::default();
-        let (client, server) = (address(1), address(2));
-        assert_eq!(proxied.find(client, server), None);
-        assert!(!proxied.heard(Duration::ZERO, (client, server), address(7), never_lives));
-        assert!(proxied.heard(Duration::from_secs(1), (client, server), address(8), never_lives));
-        assert!(!proxied.heard(
-            Duration::from_secs(100),
-            (client, server),
-            address(8),
-            never_lives
-        ));
-        assert_eq!(proxied.find(client, server), Some(address(8)));
-        assert_eq!(proxied.find(client, address(9)), None);
+        let client = client(1);
+        assert_eq!(proxied.find(&client), None);
+        assert!(!proxied.heard(Duration::ZERO, &client, address(7), never_lives));
+        assert!(proxied.heard(Duration::from_secs(1), &client, address(8), never_lives));
+        assert!(!proxied.heard(Duration::from_secs(100), &client, address(8), never_lives));
+        assert_eq!(proxied.find(&client), Some(address(8)));
+        assert_eq!(proxied.find(&FiveTuple { server: address(9), ..client }), None);
     }
 
     #[test]
     fn h33_the_table_is_bounded_and_the_silent_go_first() {
         let mut proxied = Proxied::default();
-        let (server, proxy) = (address(2), address(1));
+        let proxy = address(1);
         for round in 0..3u64 {
             for number in 0..CAPACITY + 1_000 {
                 // The first one goes on talking.
                 let now = Duration::from_secs(round * 100) + Duration::from_millis(number as u64);
-                proxied.heard(now, (address(0), server), proxy, never_lives);
-                proxied.heard(now, (address(number), server), proxy, never_lives);
+                proxied.heard(now, &client(0), proxy, never_lives);
+                proxied.heard(now, &client(number), proxy, never_lives);
                 assert!(
                     proxied.by_client.len() <= CAPACITY + 1 && proxied.order.len() <= 3 * CAPACITY
                 );
             }
         }
-        assert!(proxied.find(address(0), server).is_some());
-        proxied.heard(Duration::from_secs(10_000), (address(5), server), proxy, never_lives);
+        assert!(proxied.find(&client(0)).is_some());
+        proxied.heard(Duration::from_secs(10_000), &client(5), proxy, never_lives);
         assert_eq!(
             proxied.by_client.len(),
             1,
@@ -145,21 +148,16 @@ mod tests {
     #[test]
     fn h33_strangers_never_push_out_who_has_an_allocation() {
         let mut proxied = Proxied::default();
-        let (server, proxy) = (address(2), address(1));
+        let proxy = address(1);
         let last = address(999);
-        let lives = |client: SocketAddr, _: SocketAddr| client <= last;
+        let lives = |five_tuple: &FiveTuple| five_tuple.client <= last;
         for number in 0..2 * CAPACITY {
-            proxied.heard(
-                Duration::from_millis(number as u64),
-                (address(number), server),
-                proxy,
-                lives,
-            );
+            proxied.heard(Duration::from_millis(number as u64), &client(number), proxy, lives);
             assert!(
                 proxied.by_client.len() <= CAPACITY + 1_000
                     && proxied.order.len() <= CAPACITY + 1_000
             );
         }
-        assert!((0..1_000).all(|number| proxied.find(address(number), server).is_some()));
+        assert!((0..1_000).all(|number| proxied.find(&client(number)).is_some()));
     }
 }

@@ -1,6 +1,6 @@
 //! A worker's changes for the store: announced once, and sent when the control side asks for them.
 
-use causeway_relay::{AllocationRecord, Change, FiveTuple, Ledger, Now, Server, Transport};
+use causeway_relay::{AllocationRecord, Change, Ledger, Now, Server};
 use causeway_store::{self as store, RecordId};
 use rand::CryptoRng;
 
@@ -83,8 +83,7 @@ impl Journal {
         if self.stopping && !outlives(true, allocation.five_tuple.transport) {
             return store::Change::Delete(RecordId(allocation.id));
         }
-        let FiveTuple { client, server, transport } = allocation.five_tuple;
-        let proxy = proxied.find(client, server).filter(|_| transport == Transport::Udp);
+        let proxy = proxied.find(&allocation.five_tuple);
         store::Change::Put(Box::new(to_store(allocation, proxy, now.unix)))
     }
 
@@ -132,8 +131,8 @@ mod tests {
 
     use causeway_auth::{Authenticator, Credential, Credentials, Key, Protection};
     use causeway_relay::{
-        ChannelPermission, Command, Config, DeniedPeers, Families, Limits, PeerPolicy,
-        RelayedRecord, RelayedTransportAddress, Traffic, Unlimited,
+        ChannelPermission, Command, Config, DeniedPeers, Families, FiveTuple, Limits, PeerPolicy,
+        RelayedRecord, RelayedTransportAddress, Traffic, Transport, Unlimited,
     };
     use causeway_wire::{ChannelRange, TransactionId};
     use rand::rngs::StdRng;

@@ -200,7 +200,7 @@ impl Worker {
     /// The route to a client of plain UDP, through its proxy if it has one.
     fn route(&self, client: &FiveTuple) -> Option<Route> {
         let socket = self.listener(client)?;
-        let to = self.proxied.find(client.client, client.server).unwrap_or(client.client);
+        let to = self.proxied.find(client).unwrap_or(client.client);
         Some(Route { socket, to, from: Some(client.server.ip()), tos: 0, dont_fragment: false })
     }
 

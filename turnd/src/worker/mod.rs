@@ -21,7 +21,6 @@ mod tests;
 pub(crate) use lanes::Lanes;
 pub(crate) use parts::{Parts, Shared};
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -292,8 +291,8 @@ impl Worker {
             transport: Transport::Udp,
         };
         let server = &self.server;
-        let lives = |client, at| has_allocation(server, client, at);
-        if self.proxied.heard(now.monotonic, (from.client, from.server), proxy, lives) {
+        let lives = |client: &FiveTuple| server.allocation(client).is_some();
+        if self.proxied.heard(now.monotonic, &from, proxy, lives) {
             self.server.rewrite(&from);
         }
         from
@@ -332,15 +331,6 @@ impl Worker {
         self.server.handle_command(at(now), Command::ClientGone(*five_tuple));
         self.carry_out(now, io);
     }
-}
-
-/// Whether a UDP client has an allocation through this address of the server.
-fn has_allocation(
-    relay: &Server<UserQuota, StdRng>,
-    client: SocketAddr,
-    server: SocketAddr,
-) -> bool {
-    relay.allocation(&FiveTuple { client, server, transport: Transport::Udp }).is_some()
 }
 
 fn at(now: Sample) -> Now {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use causeway_net::{Io, Sample, UdpSocket};
 use causeway_relay::{AllocationRecord, BoundAddress, FiveTuple};
 
-use super::{Worker, at, has_allocation};
+use super::{Worker, at};
 use crate::records::{Left, Restoring};
 
 /// How long to wait before a port that another program holds is tried again.
@@ -122,11 +122,9 @@ impl Worker {
         let Some(first) = relayed.first() else { return false };
         self.accounts.watch(now.monotonic, id, record.age);
         if let Some(proxy) = proxy {
-            let (server, FiveTuple { client, server: listener, .. }) =
-                (&self.server, record.five_tuple);
-            self.proxied.heard(now.monotonic, (client, listener), proxy, |client, at| {
-                has_allocation(server, client, at)
-            });
+            let server = &self.server;
+            let lives = |client: &FiveTuple| server.allocation(client).is_some();
+            self.proxied.heard(now.monotonic, &record.five_tuple, proxy, lives);
         }
         self.counters.allocated(record.five_tuple.transport, first.is_ipv4());
         true
