@@ -76,7 +76,6 @@ impl Readiness {
     }
 }
 
-/// One epoll instance.
 #[derive(Debug)]
 pub(crate) struct Epoll {
     fd: OwnedFd,
@@ -109,7 +108,6 @@ impl Events {
         }
     }
 
-    /// Drops all events.
     pub(crate) fn clear(&mut self) {
         self.len = 0;
     }

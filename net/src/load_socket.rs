@@ -45,11 +45,11 @@ struct Queued {
     from: IpAddr,
     to: SocketAddr,
     len: usize,
-    /// 0: one datagram.
+    /// Length of each joined datagram in bytes; 0 for a single one.
     segment: u16,
 }
 
-/// Receives datagrams together.
+/// Receives datagrams with one system call for many.
 #[derive(Debug)]
 pub struct BatchReceiver {
     socket: Socket,

@@ -37,7 +37,7 @@ pub(crate) struct Room {
     pub(crate) payload: Span,
     /// Bytes in front of the payload.
     pub(crate) headroom: usize,
-    /// Bytes behind it.
+    /// Bytes behind the payload.
     pub(crate) tailroom: usize,
 }
 

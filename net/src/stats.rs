@@ -20,7 +20,7 @@ impl Count {
         self.0.store(n, Ordering::Relaxed);
     }
 
-    /// The present value.
+    /// The value, which another thread may be about to change.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -37,7 +37,7 @@ pub struct Reading {
     pub help: &'static str,
     /// Whether it is a gauge, which goes up and down.
     pub gauge: bool,
-    /// The present value.
+    /// The sum so far; of a gauge, the current value.
     pub value: u64,
 }
 

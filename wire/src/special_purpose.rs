@@ -16,7 +16,7 @@ pub enum Purpose {
     NoHost,
 }
 
-/// One range.
+/// A range of an IANA special-purpose registry, or a single address.
 #[derive(Clone, Copy, Debug)]
 pub struct SpecialPurpose {
     /// The network in CIDR notation.

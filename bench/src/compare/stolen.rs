@@ -14,7 +14,6 @@ pub(crate) struct Stolen {
 }
 
 impl Stolen {
-    /// Starts the measurement.
     pub(crate) fn watch() -> Self {
         Self { start: Instant::now(), before: ticks() }
     }

@@ -133,7 +133,6 @@ impl Fleet {
         }
     }
 
-    /// The next datagram.
     fn departure(&self) -> Departure {
         match (&self.schedule, self.scenario.traffic) {
             (Some(schedule), _) => schedule.departure(self.ledger.sent()),

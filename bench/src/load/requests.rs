@@ -116,7 +116,6 @@ impl Fleet {
         Request::Bind { channel: FIRST_CHANNEL + number, peer }
     }
 
-    /// Processes an answer.
     fn conclude(&mut self, answered: Answered, rota: &mut Rota, now: u64) -> Result<()> {
         let Answered { client, request, answer, .. } = answered;
         match (self.scenario.operation, request, answer) {

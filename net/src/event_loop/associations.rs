@@ -18,7 +18,6 @@ use crate::stats::Stats;
 /// mailbox that may have been full.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// One DTLS association.
 pub(super) struct Association {
     pub(super) info: AssociationInfo,
     pub(super) flow: Flow,

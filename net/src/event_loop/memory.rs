@@ -59,7 +59,6 @@ pub(super) const BUFFERS_START: usize = BUFFERS.start;
 /// Free slots below which a batch is flushed rather than cut short.
 const WORTHWHILE: usize = 16;
 
-/// A worker's memory.
 pub(super) struct Memory {
     region: Arc<Region>,
     has_buffers: bool,

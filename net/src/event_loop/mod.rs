@@ -94,7 +94,6 @@ pub struct EventLoop {
     /// The same region as that of [`Io`], so that a packet can lie in it while a call uses `Io`.
     region: Arc<Region>,
     receiver: Receiver,
-    /// The handshaker's replies.
     replies: Option<mailbox::Receiver<Reply>>,
     /// Room for the sockets of one run of [`receive_each`](Self::receive_each).
     run: Vec<SocketKey>,

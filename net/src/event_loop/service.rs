@@ -116,6 +116,6 @@ pub enum Admission {
         /// Any number; it comes back as [`StreamInfo::tag`].
         tag: u64,
     },
-    /// It is reset.
+    /// It is closed: a stream by a reset, an association by close_notify.
     Refuse,
 }

@@ -75,11 +75,9 @@ impl Handshaker {
     }
 }
 
-/// A worker's handle.
 #[derive(Clone)]
 pub(crate) struct HandshakerClient {
     handshaker: Handshaker,
-    /// The worker's number.
     worker: usize,
 }
 

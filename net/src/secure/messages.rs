@@ -2,13 +2,13 @@
 
 use super::{dtls, tls};
 
-/// From a worker.
+/// A request of a worker, by protocol.
 pub(crate) enum Request {
     Tls(tls::Request),
     Dtls(dtls::Request),
 }
 
-/// To a worker.
+/// The reply to a worker, by protocol.
 pub(crate) enum Reply {
     Tls(tls::Reply),
     Dtls(dtls::Reply),

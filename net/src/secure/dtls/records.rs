@@ -78,7 +78,6 @@ impl Records {
             && pipe.lend(&mut self.stream, |stream| stream.ssl_write(plaintext).is_ok())
     }
 
-    /// Writes close_notify.
     pub(crate) fn close(&mut self, pipe: &mut Pipe) {
         pipe.clear();
         // An association that failed has nothing to send.
