@@ -61,10 +61,15 @@ fn write_pages(command: &Command, name: &str, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The visible flags of `command`, by their long names.
+fn flags(command: &Command) -> impl Iterator<Item = &str> {
+    let visible = command.get_arguments().filter(|flag| !flag.is_hide_set());
+    visible.filter_map(clap::Arg::get_long)
+}
+
 /// The words that a shell completes: the visible subcommands of `command`, and their flags.
 fn words(command: &Command) -> Vec<&str> {
-    let flags = command.get_arguments().filter(|flag| !flag.is_hide_set());
-    let mut words: Vec<&str> = flags.filter_map(clap::Arg::get_long).collect();
+    let mut words: Vec<&str> = flags(command).collect();
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         words.push(inner.get_name());
         words.extend(self::words(inner));
@@ -74,10 +79,9 @@ fn words(command: &Command) -> Vec<&str> {
 
 /// The visible flags of `command` that `page` does not name.
 fn missing_flags<'a>(command: &'a Command, page: &str) -> Vec<&'a str> {
-    let flags = command.get_arguments().filter(|flag| !flag.is_hide_set());
-    let names = flags.filter_map(clap::Arg::get_long);
     // roff escapes a hyphen.
-    names.filter(|name| !page.contains(&format!("--{name}").replace('-', "\\-"))).collect()
+    let is_missing = |name: &&str| !page.contains(&format!("--{name}").replace('-', "\\-"));
+    flags(command).filter(is_missing).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::allocation::relays::BindFailure;
 use crate::five_tuple::FiveTuple;
 use crate::ids::{AllocationId, RelayId};
 use crate::peers::policy::PeerPolicy;
+use crate::reason::reasons;
 
 /// A request to the caller. Effects are carried out in the order in which they were queued.
 #[derive(Clone, Debug)]
@@ -88,32 +89,19 @@ pub struct Ended {
     pub reason: EndReason,
 }
 
-/// Why an allocation has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndReason {
-    /// Its time-to-expiry reached zero.
-    Expired,
-    /// Refresh with LIFETIME 0.
-    Released,
-    /// The client's connection is gone.
-    ClientGone,
-    /// No relayed address could be bound.
-    BindFailed,
-    /// The operator ended it.
-    Ended,
-}
-
-impl EndReason {
-    /// Its name as metrics and logs show it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::Released => "released",
-            Self::ClientGone => "client_gone",
-            Self::BindFailed => "bind_failed",
-            Self::Ended => "ended",
-        }
+reasons! {
+    /// Why an allocation has ended.
+    pub enum EndReason {
+        /// Its time-to-expiry reached zero.
+        Expired = "expired",
+        /// Refresh with LIFETIME 0.
+        Released = "released",
+        /// The client's connection is gone.
+        ClientGone = "client_gone",
+        /// No relayed address could be bound.
+        BindFailed = "bind_failed",
+        /// The operator ended it.
+        Ended = "ended",
     }
 }
 

@@ -7,7 +7,7 @@
 //! | where | what | source |
 //! |---|---|---|
 //! | `server.rs` | inputs, outputs, dispatch | RFC 8656 §5 |
-//! | `verdict.rs` | the answer to each input | |
+//! | `verdict.rs`, `reason.rs` | the answer to each input | |
 //! | `effect.rs` | requests to the caller that take time | |
 //! | `data.rs`, `icmp.rs` | application data, ICMP errors | RFC 8656 §11, §12.6, §12.7 |
 //! | `request/` | authentication, then one file per method | RFC 8656 §7.2, §8.2, §10.2, §12.2 |
@@ -29,6 +29,7 @@ mod memory;
 mod now;
 mod peers;
 mod quota;
+mod reason;
 mod request;
 mod server;
 mod verdict;

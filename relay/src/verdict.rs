@@ -9,6 +9,7 @@ use causeway_wire::{ErrorCode, Method};
 use crate::address::PeerAddress;
 use crate::five_tuple::FiveTuple;
 use crate::ids::RelayId;
+use crate::reason::reasons;
 
 /// The answer to a message from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,79 +169,59 @@ impl Prefix {
     }
 }
 
-macro_rules! discards {
-    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
-        /// Why nothing was sent.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Discard {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Discard {
-            /// All reasons, in the order of their numbers.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// The name in metrics and logs.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => $label,)*
-                }
-            }
-        }
-    };
-}
-
-discards! {
-    /// Neither STUN nor ChannelData (RFC 7983 §7).
-    NotStun = "not_stun",
-    /// STUN that cannot be decoded.
-    Malformed = "malformed",
-    /// STUN without the magic cookie: "TURN does not use the backwards-compatibility mechanism"
-    /// (RFC 8656 §5).
-    NoCookie = "no_cookie",
-    /// FINGERPRINT is wrong (RFC 8489 §6.3; H28).
-    Fingerprint = "fingerprint",
-    /// A Binding indication: "The mere receipt of the message by the agent has refreshed the
-    /// bindings" (RFC 8489 §6.3.2).
-    Keepalive = "keepalive",
-    /// A method, or a class for the method, that a server does not take (RFC 8489 §6.3).
-    Unsupported = "unsupported",
-    /// An indication with an unknown comprehension-required attribute (RFC 8489 §6.3.2).
-    UnknownAttribute = "unknown_attribute",
-    /// A Send indication without, or with an invalid, XOR-PEER-ADDRESS or DATA (RFC 8656 §11.2).
-    MissingAttribute = "missing_attribute",
-    /// Data on a 5-tuple without an allocation (RFC 8656 §5).
-    NoAllocation = "no_allocation",
-    /// A channel number of the reserved range (RFC 8656 §12.6).
-    ReservedChannel = "reserved_channel",
-    /// ChannelData that is shorter than it says (RFC 8656 §12.6).
-    TruncatedChannelData = "truncated_channel_data",
-    /// ChannelData on a channel that is not bound (RFC 8656 §12.6).
-    NoChannel = "no_channel",
-    /// No permission for the peer (RFC 8656 §11.2, §11.3).
-    NoPermission = "no_permission",
-    /// The peer's family is not the relayed address's.
-    PeerFamily = "peer_family",
-    /// The policy denies the peer (RFC 8656 §11.2). With [`crate::DeniedPeers::Ignore`] in both
-    /// directions, and on a channel, too.
-    PeerDenied = "peer_denied",
-    /// The peer is a port of this server's relay address that relays nothing now (H8).
-    NotRelayed = "not_relayed",
-    /// The allocation is still being made, or has ended.
-    NotReady = "not_ready",
-    /// ICMP of a type that is not relayed (RFC 8656 §11.5).
-    IcmpType = "icmp_type",
-    /// Too long to be put into a Data indication.
-    TooLong = "too_long",
-    /// The request needs a key that is being asked for, and no more requests may wait.
-    KeyPending = "key_pending",
-    /// The source of keys did not answer in time.
-    KeyUnavailable = "key_unavailable",
-    /// The source address may be forged, and has been sent its share (H11).
-    RateLimited = "rate_limited",
-    /// The client keeps repeating a refused request.
-    RefusalsSpent = "refusals_spent",
-    /// The response does not fit into the caller's buffer.
-    NoSpace = "no_space",
+reasons! {
+    /// Why nothing was sent.
+    pub enum Discard {
+        /// Neither STUN nor ChannelData (RFC 7983 §7).
+        NotStun = "not_stun",
+        /// STUN that cannot be decoded.
+        Malformed = "malformed",
+        /// STUN without the magic cookie: "TURN does not use the backwards-compatibility mechanism"
+        /// (RFC 8656 §5).
+        NoCookie = "no_cookie",
+        /// FINGERPRINT is wrong (RFC 8489 §6.3; H28).
+        Fingerprint = "fingerprint",
+        /// A Binding indication: "The mere receipt of the message by the agent has refreshed the
+        /// bindings" (RFC 8489 §6.3.2).
+        Keepalive = "keepalive",
+        /// A method, or a class for the method, that a server does not take (RFC 8489 §6.3).
+        Unsupported = "unsupported",
+        /// An indication with an unknown comprehension-required attribute (RFC 8489 §6.3.2).
+        UnknownAttribute = "unknown_attribute",
+        /// A Send indication without, or with an invalid, XOR-PEER-ADDRESS or DATA (RFC 8656 §11.2).
+        MissingAttribute = "missing_attribute",
+        /// Data on a 5-tuple without an allocation (RFC 8656 §5).
+        NoAllocation = "no_allocation",
+        /// A channel number of the reserved range (RFC 8656 §12.6).
+        ReservedChannel = "reserved_channel",
+        /// ChannelData that is shorter than it says (RFC 8656 §12.6).
+        TruncatedChannelData = "truncated_channel_data",
+        /// ChannelData on a channel that is not bound (RFC 8656 §12.6).
+        NoChannel = "no_channel",
+        /// No permission for the peer (RFC 8656 §11.2, §11.3).
+        NoPermission = "no_permission",
+        /// The peer's family is not the relayed address's.
+        PeerFamily = "peer_family",
+        /// The policy denies the peer (RFC 8656 §11.2). With [`crate::DeniedPeers::Ignore`] in both
+        /// directions, and on a channel, too.
+        PeerDenied = "peer_denied",
+        /// The peer is a port of this server's relay address that relays nothing now (H8).
+        NotRelayed = "not_relayed",
+        /// The allocation is still being made, or has ended.
+        NotReady = "not_ready",
+        /// ICMP of a type that is not relayed (RFC 8656 §11.5).
+        IcmpType = "icmp_type",
+        /// Too long to be put into a Data indication.
+        TooLong = "too_long",
+        /// The request needs a key that is being asked for, and no more requests may wait.
+        KeyPending = "key_pending",
+        /// The source of keys did not answer in time.
+        KeyUnavailable = "key_unavailable",
+        /// The source address may be forged, and has been sent its share (H11).
+        RateLimited = "rate_limited",
+        /// The client keeps repeating a refused request.
+        RefusalsSpent = "refusals_spent",
+        /// The response does not fit into the caller's buffer.
+        NoSpace = "no_space",
+    }
 }

@@ -16,28 +16,6 @@ use crate::ports::reservations::Reservations;
 
 const TRANSPORTS: [Transport; 4] =
     [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Dtls];
-/// Lists the reasons for which allocations end. A reason that is missing does not compile.
-macro_rules! end_reasons {
-    ($($reason:ident,)*) => {
-        const END_REASONS: &[EndReason] = &[$(EndReason::$reason,)*];
-
-        /// The index of a reason in an array of counters.
-        const fn end_index(reason: EndReason) -> usize {
-            match reason {
-                $(EndReason::$reason => EndReason::$reason as usize,)*
-            }
-        }
-    };
-}
-
-end_reasons! {
-    Expired,
-    Released,
-    ClientGone,
-    BindFailed,
-    Ended,
-}
-
 /// The error codes of responses. A test and a debug assertion notice one that is missing.
 const CODES: [ErrorCode; 13] = [
     ErrorCode::TRY_ALTERNATE,
@@ -93,7 +71,7 @@ counters! {
         /// Live allocations, by transport and family.
         allocations: [[Count; 2]; TRANSPORTS.len()],
         created: [[Count; 2]; TRANSPORTS.len()],
-        ended: [Count; END_REASONS.len()],
+        ended: [Count; EndReason::ALL.len()],
         errors: [Count; CODES.len()],
         /// Allocate requests that were answered 508, by cause.
         refused: [Count; Refused::ALL.len()],
@@ -151,7 +129,7 @@ impl Counters {
 
     /// Counts the end of an allocation. `ipv4` is `None` for one that was never created.
     pub(crate) fn ended(&self, transport: Transport, ipv4: Option<bool>, reason: EndReason) {
-        self.ended[end_index(reason)].add(1);
+        self.ended[reason as usize].add(1);
         if let Some(ipv4) = ipv4 {
             let live = &self.allocations[index(transport)][usize::from(ipv4)];
             live.set(live.value().saturating_sub(1));
@@ -211,8 +189,7 @@ impl Counters {
                 samples.add(&CREATED, &labels, self.created[at][ipv4].value());
             }
         }
-        for reason in END_REASONS {
-            let count = &self.ended[end_index(*reason)];
+        for (reason, count) in EndReason::ALL.iter().zip(&self.ended) {
             samples.add(&ENDED, &[("reason", reason.name().into())], count.value());
         }
         for (code, count) in CODES.iter().zip(&self.errors) {

@@ -147,9 +147,9 @@ fn prepare(config: &Config, limit: u64, claimed: &Claimed, bound: Bound) -> Resu
     let mut sources = vec![loops.source(), Box::new(plan.source()), metrics_of(&shared)];
     let mailboxes = service::mailboxes(listeners.len(), MAILBOX)?;
     let senders: Vec<_> = mailboxes.iter().map(|mailbox| mailbox.sender.clone()).collect();
-    let crossings = Lanes::between(&senders);
+    let lanes = Lanes::between(&senders);
     let mut workers = Vec::new();
-    let all = listeners.into_iter().zip(loops.loops).zip(mailboxes).zip(crossings);
+    let all = listeners.into_iter().zip(loops.loops).zip(mailboxes).zip(lanes);
     for (index, (((listeners, mut event_loop), mailbox), lanes)) in (0u16..).zip(all) {
         let io = event_loop.io();
         io.limit_descriptors(Arc::clone(&plan.budget));

@@ -21,6 +21,7 @@ mod tests;
 pub(crate) use lanes::Lanes;
 pub(crate) use parts::{Parts, Shared};
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -290,12 +291,17 @@ impl Worker {
             server: (arrival.local, port).into(),
             transport: Transport::Udp,
         };
-        let server = &self.server;
-        let lives = |client: &FiveTuple| server.allocation(client).is_some();
-        if self.proxied.heard(now.monotonic, &from, proxy, lives) {
+        if self.heard_through(now, &from, proxy) {
             self.server.rewrite(&from);
         }
         from
+    }
+
+    /// Notes that a UDP client was heard through `proxy`. Returns whether it used another proxy
+    /// before.
+    fn heard_through(&mut self, now: Sample, client: &FiveTuple, proxy: SocketAddr) -> bool {
+        let lives = |client: &FiveTuple| self.server.allocation(client).is_some();
+        self.proxied.heard(now.monotonic, client, proxy, lives)
     }
 
     /// Ends the earlier streams of a client that connects again from the same address and port:

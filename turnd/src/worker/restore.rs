@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use causeway_net::{Io, Sample, UdpSocket};
-use causeway_relay::{AllocationRecord, BoundAddress, FiveTuple};
+use causeway_relay::{AllocationRecord, BoundAddress};
 
 use super::{Worker, at};
 use crate::records::{Left, Restoring};
@@ -122,9 +122,7 @@ impl Worker {
         let Some(first) = relayed.first() else { return false };
         self.accounts.watch(now.monotonic, id, record.age);
         if let Some(proxy) = proxy {
-            let server = &self.server;
-            let lives = |client: &FiveTuple| server.allocation(client).is_some();
-            self.proxied.heard(now.monotonic, &record.five_tuple, proxy, lives);
+            self.heard_through(now, &record.five_tuple, proxy);
         }
         self.counters.allocated(record.five_tuple.transport, first.is_ipv4());
         true
@@ -139,7 +137,7 @@ mod tests {
     use causeway_auth::{Credential, Protection};
     use causeway_net::{EventLoop, Service as _};
     use causeway_relay::{
-        AdvertisedAddress, RelayedRecord, RelayedTransportAddress, Traffic, Transport,
+        AdvertisedAddress, FiveTuple, RelayedRecord, RelayedTransportAddress, Traffic, Transport,
     };
     use causeway_wire::TransactionId;
 
