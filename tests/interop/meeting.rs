@@ -103,26 +103,21 @@ fn haproxy(scratch: &Scratch, listens: u16, frontend: &str, server: &str) -> Pro
     start(command, listens, scratch)
 }
 
+/// An agent that meets another one at the URL, and uses no proxy.
+fn agent(url: &str) -> Command {
+    let mut command = Command::new(built("ice-agent"));
+    command.args(["connect", "--json", "--bind", "127.0.0.1", "--count", "5", "--interval", "5"]);
+    command.args(["--rendezvous", url]);
+    for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "ICE_AGENT_PROXY"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
 /// Lets two agents meet at the URL: the first makes the room, the second has its link.
 fn meet(url: &str, root: Option<&Path>) {
     let agent = |url: &str| {
-        let mut command = Command::new(built("ice-agent"));
-        command.args([
-            "connect",
-            "--json",
-            "--bind",
-            "127.0.0.1",
-            "--count",
-            "5",
-            "--interval",
-            "5",
-            "--rendezvous",
-            url,
-        ]);
-        for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "ICE_AGENT_PROXY"]
-        {
-            command.env_remove(variable);
-        }
+        let mut command = agent(url);
         command.args(root.map(|root| format!("--ca={}", root.display())));
         command
     };
@@ -170,31 +165,15 @@ fn each_client_has_its_own_share(proxy: SocketAddr, path: &str) {
 fn a_killed_agent_leaves_no_ghost(url: &str) {
     let secret = "A".repeat(22);
     let link = format!("{url}#{secret}");
-    let agent = || {
-        let mut command = Command::new(built("ice-agent"));
-        command.args([
-            "connect",
-            "--json",
-            "--bind",
-            "127.0.0.1",
-            "--count",
-            "5",
-            "--interval",
-            "5",
-            "--rendezvous",
-            &link,
-        ]);
-        command
-    };
-    let mut killed = Process::start("an agent", agent()).expect("it is built");
+    let mut killed = Process::start("an agent", agent(&link)).expect("it is built");
     killed.wait_line("waiting for the peer", CALL).expect("it joins");
     killed.kill().expect("it is our child");
     let first = thread::spawn({
-        let agent = agent();
+        let agent = agent(&link);
         move || program::run(agent, CALL)
     });
     thread::sleep(Duration::from_millis(200));
-    let second = program::run(agent(), CALL);
+    let second = program::run(agent(&link), CALL);
     let first = first.join().expect("no panic");
     assert!(first.succeeded && second.succeeded, "{}\n{}", first.text, second.text);
 }

@@ -1,23 +1,17 @@
 //! turnd's command line as a shell sees it: exit status, standard output, standard error.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+use std::process::Command;
 
-use std::process::{Command, Output};
-
-use causeway_kit::Scratch;
+use causeway_kit::{Scratch, program};
 
 const GOOD: [&str; 6] =
     ["--realm", "example.org", "--user", "alice:secret", "--relay-address", "203.0.113.7"];
 
 /// Runs turnd with `args` and without its environment variables.
 fn turnd(args: &[&str]) -> (Option<i32>, String, String) {
-    let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("TURND_"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_turnd"));
-    for name in ours {
-        command.env_remove(name);
-    }
-    let Output { status, stdout, stderr } = command.args(args).output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    command.args(args);
+    program::as_a_shell_sees_it(command, "TURND_")
 }
 
 #[test]

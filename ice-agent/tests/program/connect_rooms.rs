@@ -1,7 +1,7 @@
 //! How two `ice-agent connect` processes find each other: secret rooms, restarted agents, and a
 //! rendezvous that fails or is behind TLS.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use crate::connect_support::{SHORT, Side, turn};
 use crate::small_turn::authority::Authority;
@@ -11,6 +11,16 @@ use crate::tunnel::{ProxyBehaviour, Tunnel};
 use causeway_wire::{ErrorCode, Method};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
+
+/// Asserts that both agents have connected.
+#[track_caller]
+fn are_connected(outputs: [Output; 2]) {
+    for output in outputs {
+        let side = Side::read(&output);
+        let told = (side.status, &side.report["outcome"]);
+        assert_eq!(told, (0, &"connected".into()), "{:#}", side.report);
+    }
+}
 
 /// Starts the first agent of a secret room, and returns it with the link that it printed.
 async fn first_of_secret_room(
@@ -89,15 +99,7 @@ async fn a_killed_agent_that_starts_again_meets_its_peer_and_not_its_ghost() {
     let again = tokio::spawn(async move { again.output().await.unwrap() });
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let peer = peer.output().await.unwrap();
-    for output in [again.await.unwrap(), peer] {
-        let side = Side::read(&output);
-        assert_eq!(
-            (side.status, &side.report["outcome"]),
-            (0, &"connected".into()),
-            "{:#}",
-            side.report
-        );
-    }
+    are_connected([again.await.unwrap(), peer]);
 }
 
 #[tokio::test]
@@ -135,15 +137,7 @@ async fn an_agent_goes_on_with_a_peer_that_was_killed_and_started_again() {
     killed.kill().await.unwrap();
     let second = second_of_secret_room(&link, &[]).output().await.unwrap();
     let first = first.wait_with_output().await.unwrap();
-    for output in [first, second] {
-        let side = Side::read(&output);
-        assert_eq!(
-            (side.status, &side.report["outcome"]),
-            (0, &"connected".into()),
-            "{:#}",
-            side.report
-        );
-    }
+    are_connected([first, second]);
 }
 
 #[tokio::test]

@@ -1,18 +1,14 @@
 //! stund's command line as a shell sees it: exit status, standard output, standard error.
 
-use std::process::{Command, Output};
+use std::process::Command;
 
-use causeway_kit::Scratch;
+use causeway_kit::{Scratch, program};
 
 /// Runs stund with `args` and without its environment variables.
 fn stund(args: &[&str]) -> (Option<i32>, String, String) {
-    let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("STUND_"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_stund"));
-    for name in ours {
-        command.env_remove(name);
-    }
-    let Output { status, stdout, stderr } = command.args(args).output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    command.args(args);
+    program::as_a_shell_sees_it(command, "STUND_")
 }
 
 #[test]

@@ -80,6 +80,22 @@ pub fn run(command: Command, limit: Duration) -> Output {
     }
 }
 
+/// Runs a program to its end, without the environment variables whose names begin with `prefix`:
+/// its exit status, standard output and standard error.
+///
+/// # Panics
+/// It cannot be started, or writes what is no text.
+#[track_caller]
+#[must_use]
+pub fn as_a_shell_sees_it(mut command: Command, prefix: &str) -> (Option<i32>, String, String) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with(prefix)) {
+        command.env_remove(name);
+    }
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes| String::from_utf8(bytes).unwrap_or_else(|error| panic!("{error}"));
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -78,33 +78,25 @@ impl NatServer {
         let mut tasks = JoinSet::new();
         let sockets = Arc::new(sockets);
         let traces = Arc::new(Mutex::new(Traces::default()));
+        let endpoint = |at| Endpoint {
+            at,
+            addresses,
+            nat,
+            quirk,
+            sockets: sockets.clone(),
+            traces: traces.clone(),
+        };
         for at in 0..4 {
             let silent = quirk == Quirk::Silent
                 || quirk == Quirk::TcpOnly
                 || (quirk == Quirk::OtherAddressDead && at == 3);
-            let server = Endpoint {
-                at,
-                addresses,
-                nat,
-                quirk,
-                sockets: sockets.clone(),
-                traces: traces.clone(),
-            };
             if !silent {
-                tasks.spawn(server.serve());
+                tasks.spawn(endpoint(at).serve());
             }
         }
         for (at, listener) in listeners.into_iter().enumerate() {
-            let server = Endpoint {
-                at,
-                addresses,
-                nat,
-                quirk,
-                sockets: sockets.clone(),
-                traces: traces.clone(),
-            };
             if matches!(quirk, Quirk::TcpOnly | Quirk::None | Quirk::NoOtherAddress) {
-                tasks.spawn(server.serve_tcp(listener));
+                tasks.spawn(endpoint(at).serve_tcp(listener));
             }
         }
         // The silent sockets stay open, so that no ICMP error reveals them.
